@@ -1,0 +1,30 @@
+# Two commands: `make demo` and `make test`. Both make their own .venv from uv.lock.
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+export UV_PROJECT_ENVIRONMENT := .venv
+
+.PHONY: demo test check bench clean
+
+.venv/installed: pyproject.toml uv.lock
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@.venv/bin/uv sync --quiet --frozen --inexact --python .venv/bin/python
+	@touch $@
+
+demo: .venv/installed
+	@exec .venv/bin/standin demo
+
+test: .venv/installed
+	.venv/bin/python -m pytest
+
+check: .venv/installed
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: .venv/installed
+	.venv/bin/python benchmarks/run.py
+
+clean:
+	rm -rf .venv var
