@@ -1,0 +1,1 @@
+"""The authorization processor. Imports nothing: every room says what it needs."""
