@@ -1,0 +1,84 @@
+"""Decode and encode of visa-like messages against bare pyiso8583, in one run.
+
+    python benchmarks/bench_codec.py [messages.jsonl]
+
+Without an argument it takes golden messages of ours; with one, the ``visa_base1/`` 0100 and 0420 records
+of that file. Each number is the least of many short rounds, ours and theirs in turn, so that a noisy machine
+disturbs both alike. "Bare" is pyiso8583 with our own rows, checking nothing.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import iso8583
+
+from processor.iso8583.codec import PyisoCodec
+from processor.iso8583.message import Message
+from processor.iso8583.tables.visa_like import VISA_LIKE
+
+GOLDEN = Path(__file__).parent.parent / "tests" / "golden"
+GOLDEN_NAMES = ("visa_0100_ecommerce_cvv2", "visa_0100_chip_three_bitmaps", "visa_0420_reversal_advice")
+FRAME_BYTES = 4
+ROUNDS, REPEATS = 40, 50
+
+
+def messages(arguments: list[str]) -> dict[str, bytes]:
+    """Name and data (header and message) of what is measured."""
+    if arguments:
+        records = [json.loads(line) for line in Path(arguments[0]).read_text().splitlines()]
+        return {
+            record["id"]: bytes.fromhex(record["frame_hex"])[FRAME_BYTES:]
+            for record in records
+            if record["id"].startswith("visa_base1/") and record["decoded"]["t"] in ("0100", "0420")
+        }
+    return {name: golden(GOLDEN / f"{name}.hex")[FRAME_BYTES:] for name in GOLDEN_NAMES}
+
+
+def golden(path: Path) -> bytes:
+    """The bytes of an annotated hex file."""
+    return bytes.fromhex("".join(line.partition("#")[0] for line in path.read_text().splitlines()))
+
+
+def least_us(*actions: Callable[[], object]) -> list[float]:
+    """Microseconds per call of each action, the least of ROUNDS rounds taken in turn."""
+    least = [float("inf")] * len(actions)
+    for _ in range(ROUNDS):
+        for index, action in enumerate(actions):
+            begin = time.perf_counter()
+            for _ in range(REPEATS):
+                action()
+            least[index] = min(least[index], (time.perf_counter() - begin) / REPEATS * 1e6)
+    return least
+
+
+def measure(data: bytes) -> tuple[int, list[float]]:
+    """Number of elements, and µs of bare decode, our decode, bare encode, our encode."""
+    codec = PyisoCodec(VISA_LIKE)
+    spec = {**VISA_LIKE.spec, "h": {**VISA_LIKE.spec["h"], "max_len": VISA_LIKE.header.length_bytes}}
+    message: Message = codec.decode(data)
+    document, _ = iso8583.decode(data, spec)
+    assert codec.encode(message) == data == bytes(iso8583.encode(document, spec)[0])
+    return len(message.elements), least_us(
+        lambda: iso8583.decode(data, spec),
+        lambda: codec.decode(data),
+        lambda: iso8583.encode(document, spec),
+        lambda: codec.encode(message),
+    )
+
+
+def main() -> None:
+    """Print one line per message and direction."""
+    print(f"{'message':<34} {'elements':>8} {'':<7} {'bare µs':>8} {'ours µs':>8} {'ours/bare':>9}")
+    for name, data in messages(sys.argv[1:]).items():
+        elements, (bare_decode, decode, bare_encode, encode) = measure(data)
+        print(
+            f"{name:<34} {elements:>8} decode  {bare_decode:8.1f} {decode:8.1f} {decode / bare_decode:9.2f}"
+        )
+        print(f"{'':<34} {'':>8} encode  {bare_encode:8.1f} {encode:8.1f} {encode / bare_encode:9.2f}")
+
+
+if __name__ == "__main__":
+    main()

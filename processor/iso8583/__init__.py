@@ -1,0 +1,1 @@
+"""Floor 1: bytes to messages and back, sans-IO: framing, headers, codec, nested bitmaps, dialect tables."""

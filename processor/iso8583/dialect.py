@@ -1,0 +1,153 @@
+"""A dialect: its element rows, its header, and the pyiso8583 specification that both become.
+
+Our own dialects are tables of rows (``processor.iso8583.tables``); a user's pyiso8583 specification loads as
+it is. Either way every bit 2 to 192 is defined, and a bit without an element is refused by name.
+"""
+
+import codecs
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self
+
+from processor.iso8583.elements import BCD, BINARY, FIXED, Element, Prefix, test_of, unassigned
+from processor.iso8583.header import HeaderRule, OpaqueRule
+from processor.values.errors import ConfigError
+
+Row = dict[str, Any]
+
+# Bits 1 and 65 announce bitmaps and are no elements.
+NUMBERS = (*range(2, 65), *range(66, 193))
+
+# ISO 8583 message types: class, function, origin. Which versions it speaks is the dialect's own.
+_CLASSES = "12345678"
+_FUNCTIONS = "01234589"
+_ORIGINS = "012345"
+
+# A specification of pyiso8583 has no alphabets. These are digits in every version of the standard, these
+# text, these track data; the rest is taken as it comes.
+_ALWAYS_DIGITS = frozenset((*range(2, 8), *range(9, 18), 32, 33))
+_ALWAYS_TEXT = frozenset(range(37, 44))
+_TRACKS = frozenset((35, 36))
+
+
+class Dialect:
+    """Rows by element number, and what follows from them, computed once.
+
+    ``elements`` has every number; ``accepts`` and ``rules`` are the test of a decoded value and what it
+    states; ``spec`` is for pyiso8583, without the header; ``mtis`` are the message types it knows.
+    """
+
+    def __init__(
+        self, name: str, elements: Iterable[Element], header: HeaderRule, *, mti_encoding: str, versions: str
+    ) -> None:
+        self.name = name
+        self.header = header
+        self.elements = {number: unassigned(number) for number in NUMBERS}
+        self.elements.update((element.number, element) for element in elements)
+        self.mtis = frozenset(
+            v + c + f + o for v in versions for c in _CLASSES for f in _FUNCTIONS for o in _ORIGINS
+        )
+        tests = {number: test_of(element) for number, element in self.elements.items()}
+        self.accepts: dict[int, Callable[[str], bool]] = {number: test for number, (test, _) in tests.items()}
+        self.rules: dict[int, str] = {number: rule for number, (_, rule) in tests.items()}
+        self.spec: dict[str, Row] = {
+            "h": _plain_row(BINARY, 0),
+            "t": _plain_row(mti_encoding, 2 if mti_encoding == BINARY else 4),
+            "p": _plain_row(BINARY, 8),
+            "1": _plain_row(BINARY, 8),
+            **{str(number): _row(element) for number, element in self.elements.items()},
+        }
+
+    @classmethod
+    def from_pyiso8583(
+        cls, name: str, spec: Mapping[str, Mapping[str, Any]], header: HeaderRule | None = None
+    ) -> Self:
+        """A dialect from a pyiso8583 specification, MTIs of every version of the standard.
+
+        ``header`` says what the bytes of its ``h`` row mean; without it they are echoed as they came.
+
+        Raises:
+            ConfigError: every row that is missing or cannot be used.
+        """
+        problems = [f"{key}: missing" for key in ("h", "t", "p", "1") if key not in spec]
+        problems += [f"{key}: {problem}" for key, row in spec.items() for problem in _problems(row)]
+        if spec.get("h", {}).get("len_type", 0) != 0:
+            problems.append("h: a header of variable length is not supported")
+        if header and spec.get("h", {}).get("max_len") != header.length_bytes:
+            problems.append(f"h: max_len is not the header's {header.length_bytes} bytes")
+        if problems:
+            raise ConfigError([f"{name}.{problem}" for problem in problems])
+        dialect = cls(
+            name,
+            [_element(number, spec[str(number)]) for number in NUMBERS if str(number) in spec],
+            header or OpaqueRule(spec["h"]["max_len"]),
+            mti_encoding=spec["t"]["data_enc"],
+            versions="012",
+        )
+        dialect.spec.update((key, dict(row)) for key, row in spec.items() if key != "h")
+        return dialect
+
+
+def _problems(row: Mapping[str, Any]) -> list[str]:
+    """What pyiso8583 would trip over while decoding with this row."""
+    found = [f"{key} is not a count" for key in ("len_type", "max_len") if not _is_count(row.get(key))]
+    for key, others in (("data_enc", ("b",)), ("len_enc", ("b", "bcd"))):
+        if row.get(key) not in others and not _is_text_encoding(row.get(key)):
+            found.append(f"{key} is not an encoding")
+    if row.get("len_count", "bytes") not in ("bytes", "nibbles"):
+        found.append("len_count is neither bytes nor nibbles")
+    return found
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_text_encoding(value: object) -> bool:
+    try:
+        return isinstance(value, str) and codecs.decode(codecs.encode("0", value), value) == "0"
+    except (LookupError, ValueError, TypeError):
+        return False
+
+
+def _plain_row(encoding: str, max_bytes: int) -> Row:
+    return {"data_enc": encoding, "len_enc": "ascii", "len_type": 0, "max_len": max_bytes, "desc": ""}
+
+
+def _row(element: Element) -> Row:
+    """The row as pyiso8583 wants it: BCD counts nibbles where digits can be odd in number, else bytes."""
+    row: Row = {
+        "data_enc": BINARY if element.encoding == BCD else element.encoding,
+        "len_enc": element.prefix.encoding,
+        "len_type": element.prefix.length_bytes,
+        "max_len": element.length,
+        "desc": element.term,
+    }
+    if element.encoding != BCD:
+        return row
+    fixed_and_even = element.prefix == FIXED and element.length % 2 == 0
+    if fixed_and_even or element.prefix.counts_bytes:
+        return {**row, "max_len": element.length // 2}
+    return {**row, "len_count": "nibbles", "left_pad": "0"}
+
+
+def _element(number: int, row: Mapping[str, Any]) -> Element:
+    """What a pyiso8583 row says of an element; its alphabet from the standard as far as that is certain."""
+    nibbles = row.get("len_count") == "nibbles"
+    binary = row["data_enc"] == BINARY
+    bcd = binary and (nibbles or number in _ALWAYS_DIGITS or number in _TRACKS)
+    prefix = Prefix(row["len_type"], row["len_enc"], counts_bytes=bcd and not nibbles)
+    length = row["max_len"] * 2 if bcd and not nibbles else row["max_len"]
+    return Element(
+        number, row.get("desc", ""), _alphabet(number, bcd=bcd, binary=binary), length, prefix,
+        BCD if bcd else row["data_enc"],
+    )  # fmt: skip
+
+
+def _alphabet(number: int, *, bcd: bool, binary: bool) -> str:
+    if number in _TRACKS and (bcd or not binary):
+        return "z"
+    if bcd or number in _ALWAYS_DIGITS:
+        return "n"
+    if binary:
+        return "b"
+    return "ans" if number in _ALWAYS_TEXT else "any"

@@ -1,0 +1,1 @@
+"""Dialect tables: one module per dialect, one row per data element."""
