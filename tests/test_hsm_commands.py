@@ -1,0 +1,236 @@
+"""The command table: what a client writes, a server reads, byte for byte and error for error."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processor.hsm.commands import (
+    COMMANDS,
+    encode_request,
+    encode_response,
+    parse_request,
+    parse_response,
+    request_writer,
+)
+from processor.hsm.errors import ErrorCode
+from processor.hsm.fields import Field, Kind, digits, padded_digits
+from processor.hsm.layout import Layout
+from processor.values.errors import HsmError
+
+CVK = "U9B4934384B19946B040CD702B4D58145"
+PVK = "X367930344805B1FAD6146EF4ED7502B3"
+ZPK = "U1EF828AA8F6B80EB83E19FBC373F3A85"
+CY = {"cvk": CVK, "cvv": "561", "pan": "4123456789012345", "expiry": "8701", "service_code": "101"}
+EC = {
+    "zpk": ZPK,
+    "pvk": PVK,
+    "pin_block": "91DDDA0A7C12CFAA",
+    "pin_format": "01",
+    "account": "550000025321",
+    "pvki": "1",
+    "pvv": "4402",
+}
+HEX = "0123456789ABCDEF"
+WITHOUT_RAW_BYTES = [command for command in COMMANDS.values() if command.request.pattern is not None]
+
+
+def value_of(field: Field) -> st.SearchStrategy[str]:
+    """Every value that a field may have."""
+    match field.kind:
+        case Kind.KEY | Kind.KEY_PAIR:
+            return st.from_regex(field.kind.value, fullmatch=True)
+        case Kind.COUNTED_BYTES | Kind.REMAINING_BYTES:
+            return st.binary(max_size=300).map(lambda raw: raw.hex().upper())
+        case Kind.DIGITS | Kind.PADDED_DIGITS | Kind.HEX:
+            alphabet = {Kind.DIGITS: HEX[:10], Kind.PADDED_DIGITS: HEX[:10] + "F", Kind.HEX: HEX}[field.kind]
+            return st.text(alphabet, min_size=field.least, max_size=field.most)
+
+
+def values_of(layout: Layout) -> st.SearchStrategy[dict[str, str]]:
+    return st.fixed_dictionaries({field.name: value_of(field) for field in layout.fields})
+
+
+@pytest.mark.parametrize("code", COMMANDS)
+@given(data=st.data())
+def test_a_request_is_read_as_it_was_written(code: str, data: st.DataObject) -> None:
+    fields = data.draw(values_of(COMMANDS[code].request))
+    message = encode_request(code, fields)
+
+    assert message[:2] == code.encode()
+    assert parse_request(code, message[2:]) == fields
+
+
+@pytest.mark.parametrize("code", COMMANDS)
+@given(data=st.data())
+def test_a_response_is_read_as_it_was_written(code: str, data: st.DataObject) -> None:
+    fields = data.draw(values_of(COMMANDS[code].response))
+    response = parse_response(code, encode_response(code, fields))
+
+    assert (response.error, response.fields) == (ErrorCode.NO_ERROR, fields)
+
+
+@pytest.mark.parametrize("command", WITHOUT_RAW_BYTES, ids=lambda command: command.code)
+@given(data=st.data())
+def test_the_fast_writer_equals_the_general_one(command: Any, data: st.DataObject) -> None:
+    fields = data.draw(values_of(command.request))
+
+    in_order = [fields[name] for name in command.request.names]
+
+    assert request_writer(command.code)(*in_order) == encode_request(command.code, fields)
+
+
+@pytest.mark.parametrize("command", WITHOUT_RAW_BYTES, ids=lambda command: command.code)
+@given(data=st.data())
+def test_the_compiled_pattern_and_the_general_way_accept_the_same(command: Any, data: st.DataObject) -> None:
+    layout = command.request
+    sound = layout.write(data.draw(values_of(layout)))
+    start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(sound))] * 2)))
+    text = sound[:start] + data.draw(st.text(HEX + "UXTY;%\x19é\n", max_size=4)) + sound[end:]
+    match = layout.pattern.fullmatch(text)
+
+    general = layout.read_by_field(text)
+
+    assert isinstance(general, dict) == (match is not None)
+    if match is not None:
+        assert tuple(general.values()) == match.groups()
+
+
+@pytest.mark.parametrize("code", COMMANDS)
+@given(body=st.binary(max_size=120))
+def test_any_body_is_read_or_gives_a_documented_error(code: str, body: bytes) -> None:
+    expected = {ErrorCode.INVALID_INPUT, ErrorCode.INVALID_KEY_SCHEME, ErrorCode.INVALID_DATA_LENGTH}
+    result = parse_request(code, body)
+
+    assert isinstance(result, dict) or result in expected
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "expected"),
+    [
+        pytest.param("CY", b"", ErrorCode.INVALID_INPUT, id="an empty body"),
+        pytest.param("CY", CVK.encode() + b"561;8701101", ErrorCode.INVALID_INPUT, id="no PAN"),
+        pytest.param(
+            "CY", CVK.encode() + b"5614123456789012345", ErrorCode.INVALID_INPUT, id="a PAN without its end"
+        ),
+        pytest.param(
+            "CY", CVK.encode() + b"5614123456789012345;8701101X", ErrorCode.INVALID_INPUT, id="a byte left"
+        ),
+        pytest.param(
+            "CY",
+            CVK.lower().encode() + b"5614123456789012345;8701101",
+            ErrorCode.INVALID_KEY_SCHEME,
+            id="a scheme letter in lower case",
+        ),
+        pytest.param(
+            "CY", b"S" + CVK[1:].encode() + b"561", ErrorCode.INVALID_KEY_SCHEME, id="a key block",
+        ),
+        pytest.param("B2", b"0003AB", ErrorCode.INVALID_DATA_LENGTH, id="fewer bytes than counted"),
+        pytest.param("B2", b"0001AB", ErrorCode.INVALID_INPUT, id="more bytes than counted"),
+        pytest.param("B2", b"00+1A", ErrorCode.INVALID_INPUT, id="a count that is no hex number"),
+        pytest.param("B2", b"000", ErrorCode.INVALID_INPUT, id="a count cut short"),
+        pytest.param("B2", b"000;", ErrorCode.INVALID_INPUT, id="a delimiter inside the count"),
+        pytest.param("DG", PVK.encode() + b"01235500000253211", ErrorCode.INVALID_INPUT, id="a short PIN"),
+    ],
+)  # fmt: skip
+def test_malformed_requests(code: str, body: bytes, expected: ErrorCode) -> None:
+    assert parse_request(code, body) is expected
+
+
+def test_raw_bytes_are_never_searched_for_delimiters() -> None:
+    raw = b";%00\x19U\xff\x00"
+
+    assert parse_request("B2", b"0008" + raw) == {"data": raw.hex().upper()}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("cvv", "56", id="a CVV too short"),
+        pytest.param("cvv", "56A", id="a CVV with a letter"),
+        pytest.param("pan", "4123;8701101", id="a PAN with a delimiter"),
+        pytest.param("pan", "41234567890", id="a PAN too short"),
+        pytest.param("expiry", "87011", id="an expiry too long"),
+        pytest.param("cvk", "U" + "Z" * 32, id="a key that is no hex number"),
+        pytest.param("service_code", "\uff11\uff10\uff11", id="digits that are not ASCII"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_by_name_and_never_quoted(name: str, value: str) -> None:
+    fields = CY | {name: value}
+
+    with pytest.raises(ValueError, match=f"field {name} ") as general:
+        encode_request("CY", fields)
+    with pytest.raises(ValueError, match=f"field {name} ") as fast:
+        request_writer("CY")(*fields.values())
+
+    assert value not in str(general.value) + str(fast.value)
+
+
+def test_a_value_cannot_spill_into_its_neighbour() -> None:
+    spilling = CY | {"cvv": "5614", "pan": "123456789012345"}
+
+    with pytest.raises(ValueError, match="field cvv "):
+        request_writer("CY")(*spilling.values())
+
+
+@pytest.mark.parametrize("fields", [{"data": "41", "more": ""}, {}], ids=["one too many", "one missing"])
+def test_field_names_must_be_the_rows(fields: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="missing or unknown"):
+        encode_request("B2", fields)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        pytest.param("CY", b"ED00", id="the reply to another command"),
+        pytest.param("CY", b"CZ", id="no error code"),
+        pytest.param("CY", b"CZ0", id="half an error code"),
+        pytest.param("CY", b"CZ??", id="an error code nobody knows"),
+        pytest.param("CY", b"CZ00X", id="fields where none belong"),
+        pytest.param("DG", b"DH00", id="no fields where some belong"),
+        pytest.param("DG", b"DH0044A2", id="fields of the wrong shape"),
+        pytest.param("DG", b"DH104402", id="fields after an error"),
+    ],
+)
+def test_a_reply_that_cannot_be_read_is_an_error(code: str, message: bytes) -> None:
+    with pytest.raises(HsmError):
+        parse_response(code, message)
+
+
+def test_a_verification_failure_is_a_value() -> None:
+    assert parse_response("CY", b"CZ01").error is ErrorCode.VERIFICATION_FAILED
+
+
+def test_a_response_prints_without_its_values() -> None:
+    assert "4402" not in repr(parse_response("DG", b"DH004402"))
+
+
+def test_published_requests_are_written_and_replies_read_byte_for_byte(vectors: Path) -> None:
+    published = json.loads((vectors / "hsm" / "host_command_frames.json").read_text())["vectors"]
+    ours = [vector for vector in published if vector["command"] in COMMANDS]
+
+    assert {vector["command"] for vector in ours} >= {"CY", "DG", "EC"}
+    for vector in ours:
+        code, body = vector["command"], vector["request_body"].encode()
+        fields = parse_request(code, body)
+        assert isinstance(fields, dict), vector["id"]
+        assert encode_request(code, fields) == code.encode() + body, vector["id"]
+        response = parse_response(code, vector["response"].encode())
+        result = response.fields if response.error is ErrorCode.NO_ERROR else response.error
+        assert encode_response(code, result) == vector["response"].encode(), vector["id"]
+
+
+def test_every_row_says_what_it_is_for() -> None:
+    for code, command in COMMANDS.items():
+        assert code == command.code
+        assert len(command.code) == 2
+        assert command.meaning
+        assert command.source
+
+
+def test_only_fixed_fields_may_follow_a_deduced_length() -> None:
+    with pytest.raises(AssertionError, match="only fixed fields"):
+        Layout((padded_digits("pin", 4, 13), digits("pan", 12, 19, until=";")))
