@@ -1,0 +1,174 @@
+"""The kinds of rules a policy can name: one function per kind, made from the row's parameters.
+
+A rule returns a Verdict, or None where it does not apply (a PIN rule on a message that needs no PIN). A card
+that is not on file is refused by ``card_known`` alone: the other rules have nothing to look at.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from processor.values.cards import CardStatus
+from processor.values.facts import Check
+from processor.values.outcome import Verdict
+from processor.values.reasons import Reason
+from processor.values.requests import CvvKind
+from rules.situation import Situation
+
+Rule = Callable[[Situation], Verdict | None]
+
+
+class CardKnown(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="card_known", tag_field="rule"):
+    """The card is on file."""
+
+    def compile(self) -> Rule:
+        """Refuse ``unknown_card``."""
+        passed, refused = Verdict("card_known", None), Verdict("card_known", Reason.UNKNOWN_CARD)
+        return lambda s: passed if s.card is not None else refused
+
+
+class CardActive(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="card_active", tag_field="rule"
+):
+    """The card's status allows use."""
+
+    def compile(self) -> Rule:
+        """Refuse ``inactive_card``."""
+
+        def rule(s: Situation) -> Verdict | None:
+            if s.card is None:
+                return None
+            reason = None if s.card.status is CardStatus.ACTIVE else Reason.INACTIVE_CARD
+            return Verdict("card_active", reason, (s.card.status.value,))
+
+        return rule
+
+
+class NotExpired(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="not_expired", tag_field="rule"
+):
+    """The card is within its expiry month, and the message names the same month if it names one."""
+
+    def compile(self) -> Rule:
+        """Refuse ``expired_card`` or ``expiry_mismatch``."""
+
+        def rule(s: Situation) -> Verdict | None:
+            if s.card is None:
+                return None
+            reason = None
+            if s.card.expiry < s.month:
+                reason = Reason.EXPIRED_CARD
+            elif s.request.expiry and s.request.expiry != s.card.expiry:
+                reason = Reason.EXPIRY_MISMATCH
+            return Verdict("not_expired", reason, (s.card.expiry, s.request.expiry, s.month))
+
+        return rule
+
+
+class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="pin", tag_field="rule"):
+    """The PIN is right when there is one, and there is one where it is required.
+
+    ``required_processing_codes`` are the first two digits of DE 3 that may not go without, such as cash.
+    """
+
+    required_processing_codes: frozenset[str] = frozenset()
+
+    def compile(self) -> Rule:
+        """Refuse by PIN; exhausted tries come before whatever the HSM said."""
+        required = self.required_processing_codes
+
+        def rule(s: Situation) -> Verdict | None:
+            card, request, pin = s.card, s.request, s.facts.pin
+            if card is None:
+                return None
+            if not request.pin_present:
+                if request.processing_code[:2] in required:
+                    return Verdict("pin", Reason.PIN_MISSING, (request.processing_code,))
+                return None
+            if card.pin_tries_left <= 0:
+                return Verdict("pin", Reason.PIN_TRIES_EXCEEDED, (0,))
+            return Verdict("pin", _PIN_REASONS[pin], (pin.value, card.pin_tries_left))
+
+        return rule
+
+
+# A PIN that was sent and not asked about is as unverified as one the HSM was silent on.
+_PIN_REASONS = {
+    Check.PASSED: None,
+    Check.FAILED: Reason.INCORRECT_PIN,
+    Check.NOT_ASKED: Reason.VERIFICATION_UNAVAILABLE,
+    Check.NO_ANSWER: Reason.VERIFICATION_UNAVAILABLE,
+}
+
+
+class Cvv(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="cvv", tag_field="rule"):
+    """The card verification value is right when there is one, and there is one where it is required.
+
+    ``required_entry_modes`` are positions 1-2 of DE 22 whose messages may not go without.
+    """
+
+    required_entry_modes: frozenset[str] = frozenset()
+
+    def compile(self) -> Rule:
+        """Refuse by CVV, iCVV or CVV2."""
+        required = self.required_entry_modes
+
+        def rule(s: Situation) -> Verdict | None:
+            if s.card is None:
+                return None
+            kind, cvv = s.request.cvv_kind, s.facts.cvv
+            if kind is CvvKind.NONE:
+                if s.request.entry_mode in required:
+                    return Verdict("cvv", Reason.CVV_MISSING, (s.request.entry_mode,))
+                return None
+            reason = None
+            if cvv is Check.FAILED:
+                reason = Reason.CVV2_FAILED if kind is CvvKind.CVV2 else Reason.CVV_FAILED
+            elif cvv is not Check.PASSED:
+                reason = Reason.VERIFICATION_UNAVAILABLE
+            return Verdict("cvv", reason, (kind.value, cvv.value))
+
+        return rule
+
+
+class AmountLimit(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="amount_limit", tag_field="rule"
+):
+    """One transaction may not be larger than ``max_minor``, minor units of the account's ``currency``."""
+
+    currency: str
+    max_minor: int
+
+    def compile(self) -> Rule:
+        """Refuse ``amount_limit``."""
+        currency, max_minor = self.currency, self.max_minor
+
+        def rule(s: Situation) -> Verdict | None:
+            amount = s.request.amount
+            if s.card is None or amount.currency != currency:
+                return None
+            reason = Reason.AMOUNT_LIMIT if amount.minor > max_minor else None
+            return Verdict("amount_limit", reason, (amount.minor, max_minor))
+
+        return rule
+
+
+class Funds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="funds", tag_field="rule"):
+    """The account holds the currency and can pay the amount."""
+
+    def compile(self) -> Rule:
+        """Refuse ``currency_not_held`` or ``insufficient_funds``."""
+
+        def rule(s: Situation) -> Verdict | None:
+            if s.card is None:
+                return None
+            amount = s.request.amount
+            if amount.currency != s.currency:
+                return Verdict("funds", Reason.CURRENCY_NOT_HELD, (amount.currency, s.currency))
+            reason = Reason.INSUFFICIENT_FUNDS if amount.minor > s.available_minor else None
+            return Verdict("funds", reason, (amount.minor, s.available_minor))
+
+        return rule
+
+
+RuleRow = CardKnown | CardActive | NotExpired | Pin | Cvv | AmountLimit | Funds

@@ -1,0 +1,22 @@
+"""What a rule may look at."""
+
+import msgspec
+
+from processor.values.cards import Card
+from processor.values.facts import Facts
+from processor.values.requests import Authorization
+
+
+class Situation(msgspec.Struct, frozen=True, gc=False):
+    """One request with its facts and the state it meets.
+
+    ``card`` is None when it is not on file; then ``currency`` is empty and ``available_minor`` 0.
+    ``available_minor`` is what the account may spend now, in minor units of ``currency``; ``month`` is YYMM.
+    """
+
+    request: Authorization
+    facts: Facts
+    card: Card | None
+    currency: str
+    available_minor: int
+    month: str
