@@ -1,0 +1,48 @@
+"""The command ``standin``: finds its subcommands by entry point and loads only the one that is called."""
+
+import sys
+from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
+
+import cyclopts
+
+from processor.values.errors import ConfigError
+
+GROUP = "standin.commands"
+OWN_PACKAGES = ("processor", "hsm_emulator", "rules", "simulators")
+
+
+def main() -> None:
+    """Run one subcommand. Exit codes: 0 done, 1 failed, 2 wrong input."""
+    if not __debug__:
+        sys.exit("standin: asserts are load-bearing here; do not run with -O or PYTHONOPTIMIZE")
+    if strangers := foreign_owners():
+        sys.exit("standin: " + "; ".join(strangers) + ": use a virtual environment of its own")
+    commands = {point.name: point for point in entry_points(group=GROUP)}
+    called = sys.argv[1] if len(sys.argv) > 1 else ""
+    app = cyclopts.App(name="standin", version=version("standin"), help=__doc__)
+    _mount(app, [commands[called]] if called in commands else sorted(commands.values()))
+    try:
+        app()
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"standin {called}: {problem}", file=sys.stderr)
+        sys.exit(2)
+
+
+def foreign_owners() -> list[str]:
+    """Our import names that another installed distribution owns too: PyPI has such."""
+    owners = packages_distributions()
+    return [
+        f"the import name {name!r} also belongs to {stranger}"
+        for name in OWN_PACKAGES
+        for stranger in sorted(set(owners.get(name, ())) - {"standin"})
+    ]
+
+
+def _mount(app: cyclopts.App, points: list[EntryPoint]) -> None:
+    for point in points:
+        app.command(point.load(), name=point.name)
+
+
+if __name__ == "__main__":
+    main()
