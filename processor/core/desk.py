@@ -137,14 +137,15 @@ class Desk:
 
         ``budget_s`` is how long the answer may take; None means that it can never be too late (an advice).
         """
-        if (stored := self._core.stored_answer(request)) is not None:
-            asker.answer(stored, None)
-            return
         if (flight := self._in_flight.get(request.key)) is not None:
             if flight.request.content == request.content:
                 flight.askers.append(asker)
             else:
                 asker.answer(Outcome(0, Reply(Reason.DUPLICATE)), None)
+            return
+        # Only now: what is in flight may be decided, but its answer is not durable yet.
+        if (stored := self._core.stored_answer(request)) is not None:
+            asker.answer(stored, None)
             return
         if budget_s is not None and self._overloaded():
             asker.answer(Outcome(0, Reply(Reason.OVERLOADED)), None)
