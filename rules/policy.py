@@ -8,13 +8,13 @@ import msgspec
 from processor.values.errors import ConfigError
 from processor.values.outcome import Verdict
 from processor.values.reasons import Reason
-from rules.catalogue import CardKnown, Funds, Rule, RuleRow
+from rules.catalogue import Rule, RuleRow
 from rules.situation import Situation
 
 
 class _PolicyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pin_tries: int
-    rules: tuple[RuleRow, ...]
+    rules: list[dict[str, object]]
 
 
 class Policy:
@@ -52,13 +52,20 @@ def parse_policy(text: str, source: str) -> Policy:
         file = msgspec.convert(tomllib.loads(text), _PolicyFile, strict=True)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ConfigError([f"{source}: {error}"]) from None
-    problems = [
+    rows: list[RuleRow] = []
+    problems = []
+    for number, row in enumerate(file.rules):
+        try:
+            rows.append(msgspec.convert(row, RuleRow, strict=True))
+        except msgspec.ValidationError as error:
+            problems.append(f"{source}: rules[{number}]: {error}")
+    problems += [
         f"{source}: rules: a policy needs the rule {name!r}"
-        for name, kind in (("card_known", CardKnown), ("funds", Funds))
-        if not any(isinstance(row, kind) for row in file.rules)
+        for name in ("card_known", "funds")
+        if not any(row.get("rule") == name for row in file.rules)
     ]
     if not 1 <= file.pin_tries <= 9:
         problems.append(f"{source}: pin_tries: must be 1 to 9")
     if problems:
         raise ConfigError(problems)
-    return Policy(file.rules, pin_tries=file.pin_tries)
+    return Policy(tuple(rows), pin_tries=file.pin_tries)

@@ -66,7 +66,7 @@ class Recogniser:
 
     def _authorization(self, message: Message) -> Question:
         elements, profile = message.elements, self._profile
-        pan = _pan(elements)
+        pan = self._pan(elements)
         card = self._tokens.token(pan)
         entry_mode = elements[22][:2]
         track = _track_2(elements, pan)
@@ -130,7 +130,7 @@ class Recogniser:
 
     def _reversal(self, message: Message) -> Question:
         elements = message.elements
-        pan = _pan(elements)
+        pan = self._pan(elements)
         card = self._tokens.token(pan)
         request = Reversal(
             network=self._profile.name,
@@ -157,6 +157,15 @@ class Recogniser:
         if signal is None:
             raise DecodeError(70, "network management code is not known")
         return Question(NetworkManagement(self._profile.name, message.mti, signal, elements[7], elements[11]))
+
+    def _pan(self, elements: _Elements) -> Pan:
+        try:
+            pan = Pan(elements[2])
+        except ValueError:
+            raise DecodeError(2, "not 12 to 19 digits") from None
+        if self._profile.luhn == "check" and not pan.check_digit_fits():
+            raise DecodeError(2, "the check digit is wrong")
+        return pan
 
     def _key(self, message_class: str, card: str, elements: _Elements) -> str:
         parts = [elements.get(int(part), "") for part in self._profile.keys.repeat]
@@ -193,13 +202,6 @@ _ORIGINAL_DATA: dict[str, Callable[[str], str]] = {
 
 def _content(names: tuple[str, ...], elements: _Elements) -> str:
     return "|".join([elements.get(int(name), "") for name in names])
-
-
-def _pan(elements: _Elements) -> Pan:
-    try:
-        return Pan(elements[2])
-    except ValueError:
-        raise DecodeError(2, "not 12 to 19 digits") from None
 
 
 def _money(elements: _Elements, amount: int, currency: int) -> Money:

@@ -43,6 +43,16 @@ class Pan:
         """The twelve rightmost digits before the check digit, zero-padded on the left: for PIN blocks."""
         return self._digits[:-1][-12:].rjust(12, "0")
 
+    def check_digit_fits(self) -> bool:
+        """Whether the last digit is the Luhn check digit of the others (ISO/IEC 7812-1).
+
+        >>> Pan("4000001234567899").check_digit_fits(), Pan("4000001234567890").check_digit_fits()
+        (True, False)
+        """
+        digits = [int(digit) for digit in reversed(self._digits)]
+        doubled = sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])
+        return (sum(digits[::2]) + doubled) % 10 == 0
+
     def __str__(self) -> str:
         return self.masked()
 

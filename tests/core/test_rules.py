@@ -1,0 +1,136 @@
+"""The stand-in policy: what each rule refuses, and that the explanation is complete."""
+
+import msgspec
+import pytest
+
+from processor.values.cards import CardStatus
+from processor.values.errors import ConfigError
+from processor.values.facts import Check, Facts
+from processor.values.money import Money
+from processor.values.reasons import Reason
+from processor.values.requests import CvvKind
+from rules.policy import Policy, parse_policy, refusal
+from rules.situation import Situation
+
+
+@pytest.fixture
+def judge(policy, purchase, issue):
+    """Evaluate the example policy on a purchase, with the card and facts changed as asked."""
+
+    def evaluate(*, card=None, facts=None, month="2611", available=100_000, known=True, **request):
+        plastic = msgspec.structs.replace(issue().card, **(card or {})) if known else None
+        situation = Situation(
+            purchase(**request), Facts(**(facts or {})), plastic, "840" if known else "", available, month
+        )
+        return policy.evaluate(situation)
+
+    return evaluate
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        pytest.param({}, None, id="an ordinary purchase passes"),
+        pytest.param({"known": False}, Reason.UNKNOWN_CARD, id="a card that is not on file"),
+        pytest.param({"card": {"status": CardStatus.BLOCKED}}, Reason.INACTIVE_CARD, id="a blocked card"),
+        pytest.param({"month": "2912"}, None, id="a card is good through its last month"),
+        pytest.param({"month": "3001"}, Reason.EXPIRED_CARD, id="and not a month longer"),
+        pytest.param({"expiry": "2912"}, None, id="the message names the card's expiry"),
+        pytest.param({"expiry": "2911"}, Reason.EXPIRY_MISMATCH, id="the message names another expiry"),
+        pytest.param({"processing_code": "010000"}, Reason.PIN_MISSING, id="cash needs a PIN"),
+        pytest.param({"pin_present": True, "facts": {"pin": Check.PASSED}}, None, id="a right PIN"),
+        pytest.param(
+            {"pin_present": True, "facts": {"pin": Check.FAILED}}, Reason.INCORRECT_PIN, id="a wrong PIN"
+        ),
+        pytest.param(
+            {"pin_present": True, "facts": {"pin": Check.NO_ANSWER}},
+            Reason.VERIFICATION_UNAVAILABLE,
+            id="a PIN the HSM was silent on",
+        ),
+        pytest.param({"pin_present": True}, Reason.VERIFICATION_UNAVAILABLE, id="a PIN nobody asked about"),
+        pytest.param(
+            {"pin_present": True, "facts": {"pin": Check.PASSED}, "card": {"pin_tries_left": 0}},
+            Reason.PIN_TRIES_EXCEEDED,
+            id="a right PIN after the last try",
+        ),
+        pytest.param(
+            {"cvv_kind": CvvKind.CVV, "facts": {"cvv": Check.FAILED}}, Reason.CVV_FAILED, id="a wrong CVV"
+        ),
+        pytest.param(
+            {"cvv_kind": CvvKind.ICVV, "facts": {"cvv": Check.FAILED}}, Reason.CVV_FAILED, id="a wrong iCVV"
+        ),
+        pytest.param(
+            {"cvv_kind": CvvKind.CVV2, "facts": {"cvv": Check.FAILED}}, Reason.CVV2_FAILED, id="a wrong CVV2"
+        ),
+        pytest.param(
+            {"cvv_kind": CvvKind.CVV2, "facts": {"cvv": Check.NO_ANSWER}},
+            Reason.VERIFICATION_UNAVAILABLE,
+            id="a CVV2 the HSM was silent on",
+        ),
+        pytest.param({"entry_mode": "90"}, Reason.CVV_MISSING, id="a full track without a CVV"),
+        pytest.param({"minor": 200_000, "available": 10**9}, None, id="exactly the limit"),
+        pytest.param({"minor": 200_001, "available": 10**9}, Reason.AMOUNT_LIMIT, id="a cent over the limit"),
+        pytest.param({"minor": 100_000}, None, id="the last cent may be spent"),
+        pytest.param({"minor": 100_001}, Reason.INSUFFICIENT_FUNDS, id="and not one more"),
+        pytest.param({"amount": Money(1, "978")}, Reason.CURRENCY_NOT_HELD, id="another currency"),
+    ],
+)
+def test_what_is_refused(judge, case, reason):
+    assert refusal(judge(**case)) is reason
+
+
+def test_every_rule_that_applies_is_evaluated_and_the_first_refusal_is_told(judge):
+    verdicts = judge(month="3001", minor=10**9, cvv_kind=CvvKind.CVV2, facts={"cvv": Check.FAILED})
+
+    assert [(v.rule, v.reason) for v in verdicts] == [
+        ("card_known", None),
+        ("card_active", None),
+        ("not_expired", Reason.EXPIRED_CARD),
+        ("cvv", Reason.CVV2_FAILED),
+        ("amount_limit", Reason.AMOUNT_LIMIT),
+        ("funds", Reason.INSUFFICIENT_FUNDS),
+    ]
+    assert refusal(verdicts) is Reason.EXPIRED_CARD
+
+
+def test_a_verdict_has_the_values_it_saw(judge):
+    verdict = next(v for v in judge(minor=5) if v.rule == "funds")
+
+    assert verdict.saw == (5, 100_000)
+
+
+MINIMAL = 'pin_tries = 3\n[[rules]]\nrule = "card_known"\n[[rules]]\nrule = "funds"\n'
+
+
+def test_a_policy_is_known_by_its_content():
+    same = parse_policy("# a comment\n" + MINIMAL, "b")
+    other = parse_policy(MINIMAL.replace("3", "4"), "c")
+
+    assert isinstance(same, Policy)
+    assert parse_policy(MINIMAL, "a").hash == same.hash != other.hash
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        pytest.param("pin_tries = 3\nrules = []", ["'card_known'", "'funds'"], id="a policy that would approve all"),
+        pytest.param(MINIMAL.replace("3", "0"), ["pin_tries"], id="no PIN try at all"),
+        pytest.param(MINIMAL + '[[rules]]\nrule = "magic"', ["rules[2]", "magic"], id="an unknown rule"),
+        pytest.param(
+            MINIMAL + '[[rules]]\nrule = "amount_limit"\ncurrency = "840"', ["rules[2]", "max_minor"],
+            id="a missing parameter",
+        ),
+        pytest.param(
+            MINIMAL.replace('"funds"', '"funds"\nfloor = 1') + '[[rules]]\nrule = "magic"',
+            ["rules[1]", "rules[2]"],
+            id="two problems at once",
+        ),
+        pytest.param("pin_tries = ", ["x.toml"], id="not TOML"),
+    ],
+)  # fmt: skip
+def test_a_broken_policy_is_refused_with_every_place(text, problems):
+    with pytest.raises(ConfigError) as caught:
+        parse_policy(text, "x.toml")
+
+    for problem in problems:
+        assert problem in str(caught.value)
