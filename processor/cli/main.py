@@ -1,5 +1,6 @@
 """The command ``standin``: finds its subcommands by entry point and loads only the one that is called."""
 
+import signal
 import sys
 from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
 
@@ -13,6 +14,7 @@ OWN_PACKAGES = ("processor", "hsm_emulator", "rules", "simulators")
 
 def main() -> None:
     """Run one subcommand. Exit codes: 0 done, 1 failed, 2 wrong input."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the command is loaded, Ctrl-C just ends it
     if not __debug__:
         sys.exit("standin: asserts are load-bearing here; do not run with -O or PYTHONOPTIMIZE")
     if strangers := foreign_owners():
@@ -21,6 +23,7 @@ def main() -> None:
     called = sys.argv[1] if len(sys.argv) > 1 else ""
     app = cyclopts.App(name="standin", version=version("standin"), help=__doc__)
     _mount(app, [commands[called]] if called in commands else sorted(commands.values()))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app()
     except ConfigError as error:

@@ -1,0 +1,1 @@
+"""Beside the processor: test cards, and a network's switch that checks every reply; for demos and tests."""

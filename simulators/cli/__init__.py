@@ -1,0 +1,1 @@
+"""The commands ``standin deck``, ``standin simulate`` and ``standin demo``."""

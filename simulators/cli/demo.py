@@ -1,0 +1,199 @@
+"""``standin demo``: emulator, processor and switch on this machine, and the proof that the books balance."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import cyclopts
+import msgspec
+import trio
+
+from processor.values.errors import ConfigError, WorldError
+from simulators.cards import CURRENCY
+from simulators.children import Child, listening, started
+from simulators.cli.arguments import INTERRUPTED, Address, explained
+from simulators.cli.deck import make_deck
+from simulators.examples import example
+from simulators.keys import load_test_keys
+from simulators.proof import compare
+from simulators.report import codes, dollars, milliseconds, summary_lines
+
+app = cyclopts.App(name="demo", help="Run the HSM emulator, the processor and a switch; prove the books.")
+
+FOLDER = Path("var/demo")
+_CARDS = 2_000
+_SEED = 1
+_LAST_WORD_S = 15.0
+
+
+@app.default
+def demo() -> None:
+    """Drive traffic through a processor on free loopback ports and prove that its books balance.
+
+    Everything it writes is in ./var/demo, which it clears first. DEMO_SECONDS (20) and DEMO_RATE (1000
+    messages a second) in the environment say how long and how fast. Exit code 0 when everything agrees.
+    """
+    seconds, rate = _setting("DEMO_SECONDS", "20"), _setting("DEMO_RATE", "1000")
+    with explained("demo"):
+        raise SystemExit(trio.run(_until_interrupted, seconds, rate))
+
+
+def _setting(name: str, default: str) -> str:
+    """A number above zero from the environment, as it is written there."""
+    text = os.environ.get(name) or default
+    try:
+        usable = 0 < float(text) <= 1_000_000
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigError([f"{name}: must be a number above 0"])
+    return text
+
+
+async def _until_interrupted(seconds: str, rate: str) -> int:
+    """The exit code of the show, or that of an interruption; children end from the last to the first."""
+    code = INTERRUPTED
+    failure: Exception | None = None
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async with trio.open_nursery() as nursery:
+
+            async def heed() -> None:
+                await anext(signals)
+                print("\ninterrupted: ending everything", flush=True)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(heed)
+            try:
+                code = await _show(seconds, rate)
+            except* (WorldError, ConfigError, OSError) as group:
+                failure = _first(group)
+            nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return code
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+    """The first error of a group, however deep."""
+    found = group.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found
+
+
+async def _show(seconds: str, rate: str) -> int:
+    """Start everything, drive the traffic, compare the books; the exit code."""
+    deck, pins, state = _cleared(FOLDER)
+    say(f"Standin demo: {seconds} s of visa-like traffic, {rate} messages a second; files are in {FOLDER}")
+    async with started("hsm", ["hsm", "--host", "127.0.0.1", "--port", "0", "--test-lmk"], FOLDER) as hsm:
+        hsm_address = await listening(hsm, hsm.lines())
+        say(f"  hsm emulator  {hsm_address}, public test keys")
+        keys = load_test_keys(example("keys.test.json"))
+        cards = await make_deck(_CARDS, _SEED, Address.parse(hsm_address), keys, deck, pins)
+        funds = dollars(sum(card.balance_minor for card in cards))
+        say(f"  deck          {len(cards):,} test cards with {funds} in all; PVVs by the HSM")
+        serve = ["serve", "--config", str(example("standin.toml")), "--listen", "visa-like=127.0.0.1:0"]
+        serve += ["--hsm", hsm_address, "--deck", str(deck), "--state", str(state), "--status-seconds", "1"]
+        async with started("processor", serve, FOLDER) as processor:
+            watch = ProcessorWatch(processor)
+            target = await watch.listening()
+            say(f"  processor     {target}, every answer durable before it is sent")
+            simulate = ["simulate", "--target", target, "--deck", str(deck), "--pins", str(pins), "--fresh"]
+            simulate += ["--rate", rate, "--seconds", seconds, "--seed", str(_SEED), "--json"]
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(watch.run)
+                async with started("switch", simulate, FOLDER) as switch:
+                    summary = await _drive(switch, watch)
+                processor.terminate()
+                nursery.cancel_scope.deadline = trio.current_time() + _LAST_WORD_S
+    say("\nsummary")
+    for line in summary_lines(summary):
+        say(f"  {line}")
+    return _prove(watch.last_word(), await _book(state), summary)
+
+
+class ProcessorWatch:
+    """Reads what the processor prints: where it listens, its status every second, its last word."""
+
+    def __init__(self, processor: Child) -> None:
+        self.status: dict[str, Any] = {}
+        self._processor = processor
+        self._lines = processor.lines()
+        self._last_word: dict[str, Any] | None = None
+
+    async def listening(self) -> str:
+        """HOST:PORT of its card port, once it is ready."""
+        return await listening(self._processor, self._lines)
+
+    async def run(self) -> None:
+        """Read until it ends."""
+        async for line in self._lines:
+            word, _, rest = line.partition(" ")
+            if word == "status":
+                self.status = msgspec.json.decode(rest)
+            elif word == "stopped":
+                self._last_word = msgspec.json.decode(rest)
+
+    def last_word(self) -> dict[str, Any]:
+        """What it said at its end. Errors: WorldError when it ended without a word."""
+        if self._last_word is None:
+            raise self._processor.died()
+        return self._last_word
+
+
+async def _drive(switch: Child, watch: ProcessorWatch) -> dict[str, Any]:
+    """Print a line a second while the switch works; its summary."""
+    figures: dict[str, Any] = {}
+    async for line in switch.lines():
+        figures = msgspec.json.decode(line)
+        if figures["event"] == "progress":
+            say(_second(figures, watch.status))
+    await switch.wait()
+    if figures.get("event") != "summary":
+        raise switch.died()
+    return figures
+
+
+def _second(figures: dict[str, Any], status: dict[str, Any]) -> str:
+    """One second: the switch's rate and latency, the processor's answers and holds."""
+    held = dollars(status.get("held_minor", {}).get(CURRENCY, 0))
+    return (
+        f"{figures['second']:>4} s {figures['rate']:>6,}/s   {codes(status.get('answers', {}))}   "
+        f"p50 {milliseconds(figures['p50_us'])}  p99 {milliseconds(figures['p99_us'])}   "
+        f"{status.get('holds_open', 0):,} holds of {held}"
+    )
+
+
+async def _book(state: Path) -> dict[str, Any]:
+    """What a separate process finds in the journal. Errors: WorldError when it finds nothing it can read."""
+    async with started("book", ["book", "check", "--state", str(state), "--json"], FOLDER) as book:
+        lines = [line async for line in book.lines()]
+        await book.wait()
+    if not lines:
+        raise book.died()
+    found: dict[str, Any] = msgspec.json.decode(lines[-1])
+    return found
+
+
+def _prove(last_word: dict[str, Any], book: dict[str, Any], summary: dict[str, Any]) -> int:
+    """Print the comparison; 0 when everything agrees."""
+    findings = compare(last_word, book, summary)
+    say("\nproof, from the journal, by a process of its own")
+    for finding in findings:
+        say(f"  {'yes' if finding.holds else 'NO '}  {finding.words}")
+    agreed = all(finding.holds for finding in findings)
+    say("\nThe books balance and all three agree." if agreed else "\nThey do NOT agree.")
+    return 0 if agreed else 1
+
+
+def _cleared(folder: Path) -> tuple[Path, Path, Path]:
+    """An empty folder; the paths of deck, PIN file and state in it."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    return folder / "deck.jsonl", folder / "pins.jsonl", folder / "state"
+
+
+def say(line: str) -> None:
+    """Print a line now, also into a pipe."""
+    print(line, flush=True)
