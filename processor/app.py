@@ -25,12 +25,12 @@ from processor.core.desk import Desk, Limits
 from processor.core.executor import Core
 from processor.core.identity import Identity
 from processor.core.terms import Terms
-from processor.deck import load_deck, not_issued_yet
-from processor.hsm.keys import load_keys
+from processor.deck import issue_commands, not_issued_yet
+from processor.inputs import load_inputs
 from processor.journal.cipher import Keyring
 from processor.journal.file_journal import FileJournal
 from processor.links.card_link import CardLink, LinkLimits, Network, Switchboard
-from processor.links.hsm_link import HsmKeys, HsmLink
+from processor.links.hsm_link import HsmLink
 from processor.networks.profile import load_profile
 from processor.replay.recovery import recover
 from processor.secrets import Secrets, load_secrets
@@ -38,12 +38,12 @@ from processor.services.journal_writer import JournalWriter
 from processor.services.log import Log
 from processor.services.meters import Meters
 from processor.values.clock import Clock, SystemClock
-from processor.values.commands import ExpireHolds, IssueCard
-from processor.values.errors import ConfigError, JournalError
+from processor.values.commands import ExpireHolds
+from processor.values.errors import JournalError
 from processor.values.sensitive import Tokens
-from rules.policy import Policy, parse_policy
 
 SHARD = 0
+HSM_START_S = 1.0  # how long the card ports wait for the HSM at start
 SWEEP_S = 0.01  # how late a deadline may be noticed
 HOUSEKEEPING_S = 1.0
 EXPIRE_AT_ONCE = 1000
@@ -71,25 +71,19 @@ class Processor:
         self._meters = Meters()
         self._failure: JournalError | None = None
         self._stop = trio.Event()
-        self._accepted = 0
+        self._links: set[CardLink] = set()
         self._peers: Tally[str] = Tally()
+        inputs = load_inputs(config)
+        self._policy, self._keys = inputs.policy, inputs.keys
         config.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        policy_file = config.beside(config.policy)
-        self._policy: Policy = parse_policy(policy_file.read_text("utf-8"), str(policy_file))
-        self._keys = _hsm_keys(config)
         self._secrets = load_secrets(config.state, create=True)
         self._tokens = Tokens(bytes.fromhex(self._secrets.pan_token_key))
         self._networks = {s.network: Network(load_profile(s.network), self._tokens) for s in config.listen}
-        self._deck = self._read_deck()
+        self._deck = issue_commands(inputs.deck, self._tokens, self._policy.pin_tries, self._clock.wall_ms())
         self._journal = FileJournal(
             config.state / "journal", keyring(self._secrets), segment_bytes=config.journal.segment_mib << 20
         )
         self._open()
-
-    def _read_deck(self) -> list[IssueCard]:
-        if self._config.deck is None:
-            return []
-        return load_deck(self._config.deck, self._tokens, self._policy.pin_tries, self._clock.wall_ms())
 
     def _open(self) -> None:
         """Become the journal's owner and bring the state back."""
@@ -149,6 +143,8 @@ class Processor:
                 services.start_soon(self._hsm.run)
                 services.start_soon(self._sweep)
                 await self._issue_deck()
+                with trio.move_on_after(HSM_START_S):  # or the first questions would find no line
+                    await self._hsm.reached.wait()
                 gc.collect()
                 gc.freeze()  # what was recovered stays: no collection has to look at it again
                 services.start_soon(self._keep_house)
@@ -162,27 +158,26 @@ class Processor:
 
     async def _bind(self, section: ListenSection) -> tuple[Network, list[trio.SocketListener]]:
         host, port = parse_address(section.address)
-        return self._networks[section.network], await trio.open_tcp_listeners(port, host=host)
+        try:
+            return self._networks[section.network], await trio.open_tcp_listeners(port, host=host)
+        except OSError as error:
+            raise OSError(f"cannot listen on {section.address}: {error.strerror or error}") from error
 
     async def _serve_links(self, ports: list[tuple[Network, list[trio.SocketListener]]]) -> None:
-        """Accept and serve until told to stop; then drain."""
-        async with trio.open_nursery() as links, trio.open_nursery() as acceptors:
-            for network, listeners in ports:
-                acceptors.start_soon(self._accept, network, listeners, links)
-                for listener in listeners:
-                    host, port = listener.socket.getsockname()[:2]
-                    shown = f"[{host}]" if ":" in host else host
-                    self._announce(f"listening {network.profile.name} {shown}:{port}")
-            await self._stop.wait()
-            acceptors.cancel_scope.cancel()
+        """Accept and serve until told to stop; then let each link finish what it has read, within bounds."""
+        async with trio.open_nursery() as links:
+            async with trio.open_nursery() as acceptors:
+                for network, listeners in ports:
+                    acceptors.start_soon(self._accept, network, listeners, links)
+                    for listener in listeners:
+                        host, port = listener.socket.getsockname()[:2]
+                        shown = f"[{host}]" if ":" in host else host
+                        self._announce(f"listening {network.profile.name} {shown}:{port}")
+                await self._stop.wait()
+                acceptors.cancel_scope.cancel()
             links.cancel_scope.deadline = trio.current_time() + self._config.limits.drain_s
-            if self._failure is None:
-                await self._finish_flights()
-            links.cancel_scope.cancel()
-
-    async def _finish_flights(self) -> None:
-        while self._desk.in_flight:  # noqa: ASYNC110 - once in a process's life
-            await trio.sleep(SWEEP_S)
+            for link in self._links:
+                link.stop_reading()
 
     async def _accept(
         self, network: Network, listeners: list[trio.SocketListener], links: trio.Nursery
@@ -199,17 +194,18 @@ class Processor:
             peer = str(stream.socket.getpeername()[0])
         except OSError:
             peer = "gone"
-        if self._accepted >= limits.connections_max or self._peers[peer] >= limits.connections_per_peer_max:
+        if len(self._links) >= limits.connections_max or self._peers[peer] >= limits.connections_per_peer_max:
             self._meters.link_ended(network.profile.name, "too_many_connections")
             self._log.warning("link refused", peer=peer, reason="too_many_connections")
             await trio.aclose_forcefully(stream)
             return
-        self._accepted += 1
+        link = CardLink(network, self._board, stream, peer)
+        self._links.add(link)
         self._peers[peer] += 1
         try:
-            await CardLink(network, self._board, stream, peer).run()
+            await link.run()
         finally:
-            self._accepted -= 1
+            self._links.remove(link)
             self._peers[peer] -= 1
             if not self._peers[peer]:
                 del self._peers[peer]
@@ -270,7 +266,7 @@ class Processor:
             "sequence": self.state.sequence,
             "answers": dict(self._meters.codes),
             "in_flight": self._desk.in_flight,
-            "links": self._accepted,
+            "links": len(self._links),
             "hsm": self._hsm.connected,
             "holds_open": len(self.state.holds),
             "held_minor": dict(held),
@@ -290,15 +286,6 @@ class Processor:
     def last_word(self) -> dict[str, Any]:
         """The figures at the end, with the state's digest."""
         return {**self.status(), "digest": digest(self.state)}
-
-
-def _hsm_keys(config: Config) -> HsmKeys:
-    path = config.beside(config.hsm.keys)
-    keys = load_keys(path)
-    missing = [f"{path}: {name}: missing" for name in ("zpk", "pvk", "cvk") if name not in keys]
-    if missing:
-        raise ConfigError(missing)
-    return HsmKeys(keys["zpk"], keys["pvk"], keys["cvk"])
 
 
 def _link_limits(config: Config) -> LinkLimits:

@@ -149,17 +149,33 @@ def load_config(path: Path, **overrides: Any) -> Config:  # noqa: ANN401 - pydan
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: {error}"]) from None
     except ValidationError as error:
-        raise ConfigError([f"{path}: {_where(e['loc'])}: {e['msg']}" for e in error.errors()]) from None
-    problems = [
-        f"{path}: {key}: {config.beside(file)} does not exist"
-        for key, file in (("policy", config.policy), ("hsm.keys", config.hsm.keys))
-        if not config.beside(file).is_file()
-    ]
+        problems = [f"{path}: {_where(e['loc'])}: {e['msg']}" for e in error.errors()]
+        values = {**tomllib.loads(path.read_text("utf-8")), **given}
+        raise ConfigError(problems + _missing_files(path, values)) from None
+    problems = _missing_files(
+        path, {"policy": config.policy, "hsm": {"keys": config.hsm.keys}, "deck": config.deck}
+    )
     if not config.listen:
         problems.append(f"{path}: listen: no card port; add a [[listen]] table or give --listen")
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _missing_files(path: Path, values: dict[str, Any]) -> list[str]:
+    """Named files that do not exist, also of a configuration that is wrong elsewhere."""
+    hsm = values.get("hsm")
+    keys = hsm.get("keys", "keys.test.json") if isinstance(hsm, dict) else "keys.test.json"
+    named = {
+        "policy": (path.parent, values.get("policy", "stand-in.toml")),
+        "hsm.keys": (path.parent, keys),
+        "deck": (Path(), values.get("deck") or path),
+    }
+    return [
+        f"{path}: {key}: {folder / file} does not exist"
+        for key, (folder, file) in named.items()
+        if isinstance(file, str | Path) and not (folder / file).is_file()
+    ]
 
 
 def _where(location: tuple[int | str, ...]) -> str:

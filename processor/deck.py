@@ -14,7 +14,9 @@ from processor.values.sensitive import Pan, Tokens
 _PROBLEMS_SHOWN = 20
 
 
-class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DeckLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of a deck; prints masked."""
+
     pan: str
     expiry: str
     service_code: str
@@ -23,6 +25,11 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pvv: str
     pvki: str
     psn: str
+
+    def __repr__(self) -> str:
+        return f"DeckLine({Pan(self.pan)})"
+
+    __str__ = __repr__
 
     def problem(self) -> str:
         """What is wrong with it, without quoting it."""
@@ -44,8 +51,8 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return ""
 
 
-def load_deck(path: Path, tokens: Tokens, pin_tries: int, received_ms: int) -> list[IssueCard]:
-    """Read a deck: one command a card, with an account of its own.
+def load_deck(path: Path) -> list[DeckLine]:
+    """Read and check a deck.
 
     Raises:
         ConfigError: every bad line (the first twenty), by number and without quoting it.
@@ -54,15 +61,15 @@ def load_deck(path: Path, tokens: Tokens, pin_tries: int, received_ms: int) -> l
         lines = path.read_bytes().splitlines()
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror}"]) from None
-    decode = msgspec.json.Decoder(_Line).decode
-    commands: list[IssueCard] = []
+    decode = msgspec.json.Decoder(DeckLine).decode
+    deck: list[DeckLine] = []
     problems: list[str] = []
     for number, raw in enumerate(lines, 1):
         if not raw.strip():
             continue
         try:
             line = decode(raw)
-            pan = Pan(line.pan)
+            Pan(line.pan)
         except msgspec.ValidationError as error:
             problems.append(f"{path}:{number}: {error}")
         except msgspec.DecodeError:
@@ -73,15 +80,24 @@ def load_deck(path: Path, tokens: Tokens, pin_tries: int, received_ms: int) -> l
             if problem := line.problem():
                 problems.append(f"{path}:{number}: {problem}")
             else:
-                card = _card(line, pan, tokens.token(pan), pin_tries)
-                commands.append(IssueCard(card, Money(line.balance_minor, line.currency), received_ms))
+                deck.append(line)
     if problems:
         more = len(problems) - _PROBLEMS_SHOWN
         raise ConfigError(problems[:_PROBLEMS_SHOWN] + ([f"{path}: and {more} more"] if more > 0 else []))
+    return deck
+
+
+def issue_commands(deck: list[DeckLine], tokens: Tokens, pin_tries: int, received_ms: int) -> list[IssueCard]:
+    """One command a card, which opens an account of its own."""
+    commands = []
+    for line in deck:
+        pan = Pan(line.pan)
+        card = _card(line, pan, tokens.token(pan), pin_tries)
+        commands.append(IssueCard(card, Money(line.balance_minor, line.currency), received_ms))
     return commands
 
 
-def _card(line: _Line, pan: Pan, token: str, pin_tries: int) -> Card:
+def _card(line: DeckLine, pan: Pan, token: str, pin_tries: int) -> Card:
     return Card(
         token=token,
         pan_masked=pan.masked(),

@@ -2,6 +2,7 @@
 
 import hashlib
 import tomllib
+from pathlib import Path
 
 import msgspec
 
@@ -39,6 +40,16 @@ def refusal(verdicts: tuple[Verdict, ...]) -> Reason | None:
         if verdict.reason is not None:
             return verdict.reason
     return None
+
+
+def load_policy(path: Path) -> Policy:
+    """Compile the policy file ``path``; errors as ``parse_policy``, and for a file that cannot be read."""
+    try:
+        return parse_policy(path.read_text("utf-8"), str(path))
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([f"{path}: not UTF-8 text"]) from None
 
 
 def parse_policy(text: str, source: str) -> Policy:

@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.hsm.commands import (
-    COMMANDS,
+    Advice,
     encode_request,
     encode_response,
     parse_request,
@@ -19,6 +20,7 @@ from processor.hsm.commands import (
 from processor.hsm.errors import ErrorCode
 from processor.hsm.fields import Field, Kind, digits, padded_digits
 from processor.hsm.layout import Layout
+from processor.hsm.table import COMMANDS
 from processor.values.errors import HsmError
 
 CVK = "U9B4934384B19946B040CD702B4D58145"
@@ -41,17 +43,33 @@ WITHOUT_RAW_BYTES = [command for command in COMMANDS.values() if command.request
 def value_of(field: Field) -> st.SearchStrategy[str]:
     """Every value that a field may have."""
     match field.kind:
-        case Kind.KEY | Kind.KEY_PAIR:
+        case Kind.KEY | Kind.KEY_PAIR | Kind.CHECK_VALUE | Kind.VALIDATION_DATA:
             return st.from_regex(field.kind.value, fullmatch=True)
         case Kind.COUNTED_BYTES | Kind.REMAINING_BYTES:
             return st.binary(max_size=300).map(lambda raw: raw.hex().upper())
+        case Kind.TEXT:
+            printable = st.characters(min_codepoint=32, max_codepoint=126)
+            return st.text(printable, min_size=field.least, max_size=field.most)
         case Kind.DIGITS | Kind.PADDED_DIGITS | Kind.HEX:
             alphabet = {Kind.DIGITS: HEX[:10], Kind.PADDED_DIGITS: HEX[:10] + "F", Kind.HEX: HEX}[field.kind]
             return st.text(alphabet, min_size=field.least, max_size=field.most)
 
 
-def values_of(layout: Layout) -> st.SearchStrategy[dict[str, str]]:
-    return st.fixed_dictionaries({field.name: value_of(field) for field in layout.fields})
+@st.composite
+def values_of(draw: st.DrawFn, layout: Layout) -> dict[str, str]:
+    """Values of the fields that go together: conditions hold, optional groups come or not."""
+    values: dict[str, str] = {}
+    for field in layout.fields:
+        if field.when is not None and not field.when.holds(values):
+            continue
+        if field.optional and not draw(st.booleans()):
+            continue
+        asked_for = {
+            v for f in layout.fields if f.when and f.when.name == field.name for v in f.when.values or ()
+        }
+        special = st.sampled_from(sorted(asked_for)) if asked_for else st.nothing()
+        values[field.name] = draw(special | value_of(field))
+    return values
 
 
 @pytest.mark.parametrize("code", COMMANDS)
@@ -70,7 +88,20 @@ def test_a_response_is_read_as_it_was_written(code: str, data: st.DataObject) ->
     fields = data.draw(values_of(COMMANDS[code].response))
     response = parse_response(code, encode_response(code, fields))
 
-    assert (response.error, response.fields) == (ErrorCode.NO_ERROR, fields)
+    assert (response.error, response.fields, response.done) == (ErrorCode.NO_ERROR, fields, True)
+
+
+@pytest.mark.parametrize("code", COMMANDS)
+@given(data=st.data())
+def test_what_is_read_is_what_was_there(code: str, data: st.DataObject) -> None:
+    """Whatever is accepted, however damaged, is written back to the same characters."""
+    layout = COMMANDS[code].request
+    sound = layout.write(data.draw(values_of(layout)))
+    start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(sound))] * 2)))
+    text = sound[:start] + data.draw(st.text(HEX + "NPUXTY;%\x19é\n", max_size=4)) + sound[end:]
+    fields = layout.read(text)
+
+    assert isinstance(fields, ErrorCode) or layout.write(fields) == text
 
 
 @pytest.mark.parametrize("command", WITHOUT_RAW_BYTES, ids=lambda command: command.code)
@@ -134,6 +165,13 @@ def test_any_body_is_read_or_gives_a_documented_error(code: str, body: bytes) ->
         pytest.param("B2", b"000", ErrorCode.INVALID_INPUT, id="a count cut short"),
         pytest.param("B2", b"000;", ErrorCode.INVALID_INPUT, id="a delimiter inside the count"),
         pytest.param("DG", PVK.encode() + b"01235500000253211", ErrorCode.INVALID_INPUT, id="a short PIN"),
+        pytest.param("NC", b"0", ErrorCode.INVALID_INPUT, id="anything after a command without fields"),
+        pytest.param("A0", b"0001U;0" + ZPK.encode() + b"U", ErrorCode.INVALID_INPUT, id="a ZMK in mode 0"),
+        pytest.param("A0", b"1001U", ErrorCode.INVALID_INPUT, id="no ZMK in mode 1"),
+        pytest.param("A0", b"1001U;" + ZPK.encode() + b"U", ErrorCode.INVALID_INPUT, id="half a group"),
+        pytest.param("BU", b"FF1" + ZPK.encode(), ErrorCode.INVALID_INPUT, id="FF without a key type"),
+        pytest.param("BU", b"FF1" + ZPK.encode() + b";001;0", ErrorCode.INVALID_INPUT, id="a cut group"),
+        pytest.param("BU", b"FFFS0007", ErrorCode.INVALID_KEY_SCHEME, id="the check value of a key block"),
     ],
 )  # fmt: skip
 def test_malformed_requests(code: str, body: bytes, expected: ErrorCode) -> None:
@@ -200,8 +238,32 @@ def test_a_reply_that_cannot_be_read_is_an_error(code: str, message: bytes) -> N
         parse_response(code, message)
 
 
-def test_a_verification_failure_is_a_value() -> None:
-    assert parse_response("CY", b"CZ01").error is ErrorCode.VERIFICATION_FAILED
+@pytest.mark.parametrize(
+    ("code", "message", "done"),
+    [
+        pytest.param("CY", b"CZ01", False, id="a wrong CVV"),
+        pytest.param("EA", b"EB01", False, id="a wrong PIN"),
+        pytest.param("EA", b"EB02", True, id="a right PIN with advice about the PVK"),
+        pytest.param("CY", b"CZ02", False, id="the same code where it is no advice"),
+    ],
+)
+def test_errors_and_advice_are_values(code: str, message: bytes, done: bool) -> None:
+    response = parse_response(code, message)
+
+    assert (response.error, response.done) == (ErrorCode(message[2:].decode()), done)
+
+
+def test_fields_come_with_advice_and_not_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    warned = ErrorCode.KEY_LENGTH_ADVICE
+    monkeypatch.setitem(COMMANDS, "DG", msgspec.structs.replace(COMMANDS["DG"], advice=frozenset({warned})))
+    message = encode_response("DG", Advice(warned, {"pvv": "4402"}))
+
+    response = parse_response("DG", message)
+
+    assert message == b"DH024402"
+    assert (response.error, response.fields, response.done) == (warned, {"pvv": "4402"}, True)
+    with pytest.raises(HsmError):
+        parse_response("DG", b"DH104402")
 
 
 def test_a_response_prints_without_its_values() -> None:
@@ -212,7 +274,7 @@ def test_published_requests_are_written_and_replies_read_byte_for_byte(vectors: 
     published = json.loads((vectors / "hsm" / "host_command_frames.json").read_text())["vectors"]
     ours = [vector for vector in published if vector["command"] in COMMANDS]
 
-    assert {vector["command"] for vector in ours} >= {"CY", "DG", "EC"}
+    assert {vector["command"] for vector in ours} >= {"BU", "CW", "CY", "DG", "EA", "EC"}
     for vector in ours:
         code, body = vector["command"], vector["request_body"].encode()
         fields = parse_request(code, body)

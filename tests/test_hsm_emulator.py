@@ -15,8 +15,8 @@ from hsm_emulator.commands import HANDLERS
 from hsm_emulator.emulator import Emulator
 from hsm_emulator.lmk import VariantLmk
 from hsm_emulator.server import HsmServer
-from processor.hsm.commands import COMMANDS
 from processor.hsm.framing import HsmFramer, frame_message
+from processor.hsm.table import COMMANDS
 
 CVK = b"U9B4934384B19946B040CD702B4D58145"
 PVK = b"X367930344805B1FAD6146EF4ED7502B3"
@@ -25,6 +25,7 @@ TRIPLE_KEY = bytes.fromhex("0123456789ABCDEFFEDCBA98765432100123456789ABCDEF")
 TRIPLE_CVK = str(VariantLmk().encrypt_key("402", TRIPLE_KEY, "T")).encode()
 BLOCK = b"91DDDA0A7C12CFAA"
 PIN_1234 = b"0155000002532114402"  # after the block: format 01, account, key index, PVV
+IBM_OFFSET = b"9141FFFFFFFF"  # of 1234 under PVK, with a block of zeros as validation data
 ECHO = frame_message(b"0009", b"B20002OK")
 ECHOED = frame_message(b"0009", b"B300OK")
 
@@ -68,7 +69,7 @@ async def receive_frames(stream: trio.abc.ReceiveStream, count: int) -> list[byt
 async def test_published_frames_are_answered_byte_for_byte(connect: Connect, vectors: Path) -> None:
     published = json.loads((vectors / "hsm" / "host_command_frames.json").read_text())["vectors"]
     ours = [vector for vector in published if vector["command"] in COMMANDS]
-    assert {vector["command"] for vector in ours} >= {"CY", "DG", "EC"}
+    assert {vector["command"] for vector in ours} >= {"BU", "CW", "CY", "DG", "EA", "EC"}
 
     async with await connect() as link:
         await link.send_all(b"".join(bytes.fromhex(vector["request_frame_hex"]) for vector in ours))
@@ -106,7 +107,12 @@ async def test_published_frames_are_answered_byte_for_byte(connect: Connect, vec
         pytest.param(b"EC" + PVK + PVK + BLOCK + PIN_1234, b"ED10", id="a PVK used as a ZPK"),
         pytest.param(b"EC" + ZPK + ZPK + BLOCK + PIN_1234, b"ED11", id="a ZPK used as a PVK"),
         pytest.param(b"ZZ", b"Z[68", id="a command nobody knows"),
-        pytest.param(b"NC", b"ND68", id="a command that is not there yet"),
+        pytest.param(b"ZA0001U", b"ZB68", id="a command nobody knows, with fields"),
+        pytest.param(b"NC", b"ND00124AAB00000000000000-TEST", id="diagnostics"),
+        pytest.param(b"NC%00", b"ND15", id="diagnostics of an LMK by its number"),
+        pytest.param(b"CW" + CVK + b"4123456789012345;8701101", b"CX00561", id="a CVV to print"),
+        pytest.param(b"CW" + ZPK + b"4123456789012345;8701101", b"CX10", id="a CVV under a ZPK"),
+        pytest.param(b"CW" + TRIPLE_CVK + b"4123456789012345;8701101", b"CX27", id="a CVV by a triple CVK"),
     ],
 )  # fmt: skip
 def test_answers(message: bytes, expected: bytes) -> None:
@@ -134,18 +140,26 @@ def test_a_handler_that_fails_answers_41_and_is_counted(monkeypatch: pytest.Monk
 
 def test_errors_are_counted_by_command_and_code() -> None:
     counted = emulator()
-    for message in (b"CY", b"CY", b"NC", ECHO[6:]):
+    right_pin = b"EA" + ZPK + PVK + b"12" + BLOCK + b"0104550000025321" + b"0123456789012345P" + b"0" * 16
+    for message in (b"CY", b"CY", b"NO00", ECHO[6:], right_pin + IBM_OFFSET):
         counted.reply(b"0001" + message)
 
-    assert counted.errors == {"CY 15": 2, "unknown 68": 1}
+    assert counted.errors == {"CY 15": 2, "unknown 68": 1, "EA 02": 1}
 
 
 DOCUMENTED = {
+    "A0": {"00", "10", "15", "26", "27", "28", "29"},
     "B2": {"00", "15", "80"},
     "BA": {"00", "15", "17", "24"},
+    "BU": {"00", "05", "10", "15", "26", "28"},
+    "CW": {"00", "10", "15", "26", "27"},
     "CY": {"00", "01", "10", "15", "26", "27"},
     "DG": {"00", "10", "14", "15", "26", "27"},
+    "EA": {"00", "01", "02", "10", "11", "15", "20", "23", "24", "25", "26"},
     "EC": {"00", "01", "10", "11", "15", "20", "23", "24", "26", "27"},
+    "FW": {"00", "10", "11", "15", "20", "23", "24", "26", "27", "28"},
+    "JA": {"00", "15", "24"},
+    "NC": {"00", "15"},
 }
 SHARED = emulator()
 
@@ -160,6 +174,41 @@ def test_any_body_is_answered_with_a_documented_error(code: str, body: bytes) ->
     assert reply is not None
     assert reply[2:8] == b"\x00\xff;%" + COMMANDS[code].response_code.encode()
     assert reply[8:10].decode() in DOCUMENTED[code]
+
+
+SOUND = {
+    "A0": b"1001U;0U1457FF6ADF6250C66C368416B4C9D383X",
+    "B2": b"0002OK",
+    "BA": b"1234F550000025321",
+    "BU": b"FF1" + ZPK + b";001;001",
+    "CW": CVK + b"4123456789012345;8701101",
+    "CY": CVK + b"5614123456789012345;8701101",
+    "DG": PVK + b"012345500000253211",
+    "EA": ZPK + PVK + b"12" + BLOCK + b"010455000002532101234567890123455500000N25321234FFFFFFFF",
+    "EC": ZPK + PVK + BLOCK + PIN_1234,
+    "FW": b"001" + ZPK + PVK + BLOCK + b"015500000253211",
+    "JA": b"55000002532104",
+    "NC": b"",
+}
+
+
+@pytest.mark.parametrize("code", COMMANDS)
+@given(data=st.data())
+def test_a_damaged_request_is_answered_with_a_documented_error(code: str, data: st.DataObject) -> None:
+    """A few characters are replaced, so that most requests reach the command with odd values."""
+    body = bytearray(SOUND[code])
+    for _ in range(data.draw(st.integers(0, 3)) if body else 0):
+        at = data.draw(st.integers(0, len(body) - 1))
+        body[at] = data.draw(st.sampled_from(b"0123456789ABCDEFUXTYZNP;"))
+    reply = SHARED.reply(b"0001" + code.encode() + body)
+
+    assert reply is not None
+    assert reply[8:10].decode() in DOCUMENTED[code]
+
+
+@pytest.mark.parametrize("code", COMMANDS)
+def test_the_undamaged_requests_reach_their_commands(code: str) -> None:
+    assert ask(code.encode() + SOUND[code])[2:4] in {b"00", b"01"}
 
 
 async def test_pipelined_requests_are_answered_in_order(connect: Connect) -> None:

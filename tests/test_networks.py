@@ -59,7 +59,9 @@ def authorization(**changes):
         pytest.param({"e22": "9010"}, CvvKind.NONE, "", "", id="without a track there is no CVV"),
         pytest.param({"e126": "11 888"}, CvvKind.CVV2, "000", "888", id="the cardholder gave a CVV2"),
         pytest.param({"e126": "01    "}, CvvKind.NONE, "", "", id="the cardholder gave none"),
-        pytest.param({"e126": "11 888", "e14": None}, CvvKind.NONE, "", "", id="a CVV2 without an expiry"),
+        pytest.param(
+            {"e126": "11 888", "e14": None}, CvvKind.CVV2, "000", "888", id="a CVV2 without an expiry"
+        ),
         pytest.param({}, CvvKind.NONE, "", "", id="nothing to check"),
     ],
 )

@@ -1,6 +1,7 @@
 """``standin serve``: run the processor."""
 
 import resource
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -51,6 +52,10 @@ def serve(
     )
     try:
         processor = Processor(settings, announce=_announce)
+        for stopping in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(
+                stopping, signal.SIG_IGN
+            )  # once the processor has taken one, a second changes nothing
         trio.run(processor.run, status_seconds)
     except (JournalError, Failure, OSError) as error:
         print(f"standin serve: {error}", file=sys.stderr)

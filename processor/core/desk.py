@@ -49,6 +49,11 @@ class Verifier(Protocol):
 class Durability(Protocol):
     """The journal as the desk sees it."""
 
+    @property
+    def low_space(self) -> bool:
+        """Whether only what cannot be refused should still be written."""
+        ...
+
     def when_durable(self, sequence: int, done: Callable[[], None]) -> None:
         """Call ``done`` once the record is on disk."""
         ...
@@ -176,7 +181,8 @@ class Desk:
 
     def _overloaded(self) -> bool:
         return (
-            len(self._in_flight) >= self._limits.in_flight_max
+            self._journal.low_space
+            or len(self._in_flight) >= self._limits.in_flight_max
             or len(self._core.state.transactions) >= self._limits.transactions_max
         )
 

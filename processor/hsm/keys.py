@@ -14,7 +14,7 @@ _SHAPES = {
         re.compile(f"{Kind.KEY.value}|{Kind.KEY_PAIR.value}"),
         "16 or 32 hex digits, or U, X + 32, or T, Y + 48",
     ),
-    "check_value": (re.compile("[0-9A-F]{6}|[0-9A-F]{16}"), "6 or 16 hex digits"),
+    "check_value": (re.compile(Kind.CHECK_VALUE.value), "6 or 16 hex digits"),
 }
 _IGNORED = {"clear"}  # for simulators only; never kept here
 

@@ -1,7 +1,8 @@
 """The fields of one message in order, and both directions of its codec.
 
-``write`` and ``read`` interpret the fields one by one; a layout without raw bytes also has one regular
-expression compiled from the same fields, which is what the fast ways use. Both ways agree on every input.
+``write`` and ``read`` interpret the fields one by one; a layout whose fields are all plain and hold no raw
+bytes also has one regular expression compiled from them, which is what the fast ways use. Both ways agree on
+every input.
 """
 
 import re
@@ -9,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from processor.hsm.errors import ErrorCode
-from processor.hsm.fields import KEY_CHARACTERS, KEY_KINDS, RAW_KINDS, Field, Kind
+from processor.hsm.fields import KEY_CHARACTERS, RAW_KINDS, SELF_DELIMITING_KINDS, Field, Kind
 
 Fields: TypeAlias = dict[str, str]
 """Field values by name, in the order of the row; raw bytes as upper-case hex digits."""
@@ -21,7 +22,7 @@ class Layout:
     """The fields of a request or of a successful response.
 
     ``pattern`` matches exactly the messages that ``read`` accepts, one group per field; None if a field holds
-    raw bytes.
+    raw bytes or is not always there.
     """
 
     __slots__ = ("_reserved", "fields", "names", "pattern")
@@ -38,9 +39,11 @@ class Layout:
 
         Errors: ValueError naming the field (never its value) that is missing, unknown or of the wrong shape.
         """
-        if values.keys() != set(self.names):
-            raise ValueError(f"fields {sorted(values.keys() ^ set(self.names))} are missing or unknown")
-        return "".join(_written(field, values[field.name]) for field in self.fields)
+        present = [field for field in self.fields if _belongs(field, values)]
+        names = {field.name for field in present}
+        if values.keys() != names:
+            raise ValueError(f"fields {sorted(values.keys() ^ names)} are missing or unknown")
+        return "".join(_written(field, values[field.name]) for field in present)
 
     def read(self, text: str) -> Fields | ErrorCode:
         """Cut the text of a message into its fields, or say which error it is to be answered with."""
@@ -55,6 +58,10 @@ class Layout:
         values: Fields = {}
         at = 0
         for field, reserved in zip(self.fields, self._reserved, strict=True):
+            if field.when is not None and not field.when.holds(values):
+                continue
+            if field.optional and not _stands(field, text, at, reserved):
+                continue
             taken = _take(field, text, at, reserved)
             if isinstance(taken, ErrorCode):
                 return taken
@@ -67,7 +74,7 @@ class Layout:
         The joined text is read back with the compiled pattern and must give the same values, so that no value
         can spill into its neighbour. Errors of the returned function: as ``write``.
         """
-        assert self.pattern is not None, "a layout with raw bytes has no compiled form"
+        assert self.pattern is not None, "a layout with raw bytes or conditions has no compiled form"
         template = prefix + "".join(f"%s{field.until}" for field in self.fields)
         fullmatch, start, names = self.pattern.fullmatch, len(prefix), self.names
 
@@ -84,23 +91,40 @@ class Layout:
 def _reserved_after(fields: tuple[Field, ...], index: int) -> int:
     """Characters that the fields after a length-deduced one take; they must all be of fixed length."""
     field, later = fields[index], fields[index + 1 :]
-    if field.is_fixed or field.until or field.kind in KEY_KINDS or field.kind is Kind.COUNTED_BYTES:
+    told = field.is_fixed or field.until or field.kind in SELF_DELIMITING_KINDS | {Kind.COUNTED_BYTES}
+    if told and (field.lead or not field.optional):
         return 0
-    assert all(other.is_fixed for other in later), f"{field.name}: only fixed fields may follow"
+    fixed = all(other.is_fixed and other.is_plain for other in later)
+    assert fixed, f"{field.name}: only fixed fields may follow"
     return sum(other.least for other in later)
+
+
+def _belongs(field: Field, values: Mapping[str, str]) -> bool:
+    """Whether a message of these values has the field."""
+    if field.when is not None and not field.when.holds(values):
+        return False
+    return not field.optional or field.name in values
+
+
+def _stands(field: Field, text: str, at: int, reserved: int) -> bool:
+    """Whether the optional field stands in the text."""
+    return text.startswith(field.lead, at) if field.lead else len(text) - at > reserved
 
 
 def _written(field: Field, value: str) -> str:
     if not field.fits(value):
         raise ValueError(f"field {field.name} is not {field.least} to {field.most} of {field.kind.name}")
     if field.kind not in RAW_KINDS:
-        return value + field.until
+        return field.lead + value + field.until
     raw = bytes.fromhex(value).decode("latin-1")
-    return f"{len(raw):0{field.count_digits}X}{raw}" if field.count_digits else raw
+    return field.lead + (f"{len(raw):0{field.count_digits}X}{raw}" if field.count_digits else raw)
 
 
 def _take(field: Field, text: str, at: int, reserved: int) -> tuple[str, int] | ErrorCode:
     """The field's value and where the next field begins."""
+    if not text.startswith(field.lead, at):
+        return ErrorCode.INVALID_INPUT
+    at += len(field.lead)
     if field.kind is Kind.COUNTED_BYTES:
         return _take_counted(field, text, at)
     end = _end(field, text, at, reserved)
@@ -116,8 +140,8 @@ def _take(field: Field, text: str, at: int, reserved: int) -> tuple[str, int] | 
 
 def _end(field: Field, text: str, at: int, reserved: int) -> int | ErrorCode:
     """Where the value ends, from its first character, its delimiter or the message's length."""
-    if field.kind in KEY_KINDS:
-        return _key_end(field, text, at)
+    if field.kind in SELF_DELIMITING_KINDS:
+        return _told_end(field, text, at)
     if field.until:
         end = text.find(field.until, at, at + field.most + 1)
         return end if end >= 0 else ErrorCode.INVALID_INPUT
@@ -126,8 +150,11 @@ def _end(field: Field, text: str, at: int, reserved: int) -> int | ErrorCode:
     return max(at, len(text) - reserved)
 
 
-def _key_end(field: Field, text: str, at: int) -> int | ErrorCode:
+def _told_end(field: Field, text: str, at: int) -> int | ErrorCode:
+    """Where the value ends, from its first character."""
     scheme = text[at : at + 1]
+    if field.kind is Kind.VALIDATION_DATA:
+        return at + (field.most if scheme == "P" else field.least)
     if scheme in KEY_CHARACTERS:
         return at + KEY_CHARACTERS[scheme]
     if scheme.isalpha() and scheme not in "ABCDEF":

@@ -106,6 +106,7 @@ class CardLink:
         self._over = False  # nothing is sent any more
         self._reason = "closed"
         self._scope = trio.CancelScope()
+        self._reading = trio.CancelScope()
 
     async def run(self) -> None:
         """Serve the peer until the link ends; never raises for anything the peer did."""
@@ -113,7 +114,8 @@ class CardLink:
             async with self._stream, trio.open_nursery() as nursery:
                 self._scope = nursery.cancel_scope
                 nursery.start_soon(self._send)
-                await self._read()
+                with self._reading:
+                    await self._read()
                 await self._answered()
                 self._outbox.close_when_empty()
         except* _Ended as ended:
@@ -133,6 +135,10 @@ class CardLink:
         self._room.set()
         self._send_reply(asked, reply, flight)
 
+    def stop_reading(self) -> None:
+        """Ask nothing more of the peer: the link ends when what it has asked is answered."""
+        self._reading.cancel()
+
     async def _read(self) -> None:
         """Read and handle until the peer closes; frames that came in one read are one batch."""
         limits = self._board.limits
@@ -143,6 +149,8 @@ class CardLink:
             if timer.cancelled_caught:
                 raise _Ended(reason)
             if not data:
+                if self._framer.partial:
+                    raise _Ended("closed_inside_frame")
                 return
             self._framer.receive(data)
             whole = self._handle_arrived()

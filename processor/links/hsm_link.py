@@ -93,6 +93,7 @@ class HsmLink:
         self._asked: dict[bytes, _Asked] = {}
         self._late: dict[bytes, float] = {}  # quarantined ids and when they timed out
         self._ids = _header_ids()
+        self.reached = trio.Event()  # set once there has been a line
         self.settle: Callable[[], None] = lambda: None
 
     @property
@@ -116,7 +117,7 @@ class HsmLink:
             self._meters.hsm("unavailable")
             return silent
         try:
-            cvv_message = self._cvv_message(evidence) if cvv else b""
+            cvv_message = self._cvv_message(evidence, card) if cvv else b""
             pin_message = self._pin_message(evidence, card) if pin else b""
         except ValueError as error:  # names the field that does not fit, never its value
             self._meters.hsm("unaskable")
@@ -159,12 +160,12 @@ class HsmLink:
         if late:
             self.settle()
 
-    def _cvv_message(self, evidence: Evidence) -> bytes:
+    def _cvv_message(self, evidence: Evidence, card: Card) -> bytes:
         return self._write_cvv(
             self._keys.cvk.value,
             evidence.cvv,
             evidence.pan.reveal(),
-            evidence.cvv_expiry,
+            evidence.cvv_expiry or card.expiry,
             evidence.cvv_service_code,
         )
 
@@ -192,6 +193,7 @@ class HsmLink:
         """Use one connection until it ends; says why it did."""
         reason = "closed by the HSM"
         self._outbox = Outbox(limit_bytes=1 << 24)
+        self.reached.set()
         try:
             async with stream, trio.open_nursery() as nursery:
                 nursery.start_soon(self._outbox.run, stream)

@@ -110,12 +110,12 @@ class Recogniser:
         cvv = expiry = service_code = ""
         if kind is None:
             cvv, service_code = self._adapter.cvv2(elements), "000"
-            expiry = elements.get(14, "")
-            kind = CvvKind.CVV2 if cvv and expiry else CvvKind.NONE
+            expiry = elements.get(14, "")  # absent: the HSM is asked with the expiry on file
+            kind = CvvKind.CVV2
         elif kind is not CvvKind.NONE and track is not None and track.cvv:
             cvv, expiry = track.cvv, track.expiry
             service_code = "999" if kind is CvvKind.ICVV else track.service_code
-        if not cvv or not expiry:
+        if not cvv:
             kind, cvv, expiry, service_code = CvvKind.NONE, "", "", ""
         security = elements.get(53, "")
         evidence = Evidence(

@@ -51,6 +51,11 @@ class JournalWriter:
         self._wake = threading.Condition()
         self._stopping = False
 
+    @property
+    def low_space(self) -> bool:
+        """Whether records go into the reserve by now."""
+        return self.figures.low_space
+
     def append(self, record: Record) -> None:
         """Queue a record; it is written with the next ``flush``."""
         self._appended.append(record)
@@ -92,6 +97,8 @@ class JournalWriter:
             except JournalError as error:
                 self._failed(error)
                 return
+            else:
+                self.figures.low_space = False  # the reserve is whole again, or was never touched
             if not more:
                 await trio.sleep(PREPARE_S)
 

@@ -90,7 +90,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
     ``cvv`` is three digits with the ``cvv_service_code`` and ``cvv_expiry`` (YYMM) to verify it under;
     ``pin_block`` is 16 hex digits under the zone PIN key, ``pin_format`` its host-command format code.
-    Empty strings mean absent.
+    Empty strings mean absent; a CVV without an expiry is verified under the one on file.
     """
 
     pan: Pan

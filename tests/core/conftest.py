@@ -67,6 +67,7 @@ class Disk:
         self.records: list[Record] = []
         self.waiting: list[tuple[int, Callable[[], None]]] = []
         self.flushed = 0
+        self.low_space = False
 
     def append(self, record: Record) -> None:
         self.records.append(record)
