@@ -20,6 +20,10 @@ class Adapter(Protocol):
         """The part of a match key called ``name`` in the profile, or empty when the message lacks it."""
         ...
 
+    def reasons(self, elements: dict[int, str]) -> tuple[str, ...]:
+        """Why the network sent an advice or a reversal, in its own codes, the most telling first."""
+        ...
+
     def results(self, reply: Reply) -> dict[int, str]:
         """The elements of a reply that tell what verification found."""
         ...

@@ -39,6 +39,6 @@ class Responder:
         if reply.auth_code:
             elements[38] = reply.auth_code
         elements[39] = self._profile.response_codes[reply.reason]
-        if asked.mti[:2] == "01":
+        if asked.mti[1:3] in {"10", "20"}:
             elements.update(self._adapter.results(reply))
         return Message(self._header.reply(asked.header), response_mti(asked.mti), elements)

@@ -3,7 +3,7 @@
 CVV2 is in DE 126.10, the transaction identifier in DE 62.2, check results go into DE 44.
 """
 
-from processor.iso8583.tables.visa_like import CUSTOM_PAYMENT_SERVICE, PRIVATE_USE
+from processor.iso8583.tables.visa_like import CUSTOM_PAYMENT_SERVICE, NETWORK_PRIVATE_USE, PRIVATE_USE
 from processor.values.errors import DecodeError
 from processor.values.facts import Check
 from processor.values.outcome import Reply
@@ -33,6 +33,13 @@ def part(name: str, elements: dict[int, str]) -> str:
     """A part of a match key that is not a whole element: "62.2", or empty when the message has none."""
     assert name == "62.2", f"no sub-element {name} identifies a visa-like transaction"
     return CUSTOM_PAYMENT_SERVICE.pick(2, elements[62]) or "" if 62 in elements else ""
+
+
+def reasons(elements: dict[int, str]) -> tuple[str, ...]:
+    """Why the network sent an advice or a reversal: DE 63.4 and 63.3, as far as they are there."""
+    if (private := elements.get(63)) is None:
+        return ()
+    return tuple(r for number in (4, 3) if (r := NETWORK_PRIVATE_USE.pick(number, private)))
 
 
 def results(reply: Reply) -> dict[int, str]:
