@@ -12,7 +12,7 @@ from typing import Protocol
 import iso8583
 
 from processor.iso8583.dialect import NUMBERS, Dialect
-from processor.iso8583.elements import BINARY, is_digits
+from processor.iso8583.elements import BINARY, HEX, is_digits
 from processor.iso8583.message import Message
 from processor.values.errors import DecodeError
 
@@ -52,7 +52,9 @@ class PyisoCodec:
         self._rules = dialect.rules
         self._header = dialect.header
         self._header_bytes = dialect.header.length_bytes
+        self._bitmap_digits = 16 * dialect.bitmaps
         self._spec = dialect.spec
+        self._hex_texts = [n for n, element in dialect.elements.items() if element.encoding == HEX]
         self._text_lengths = {
             number: str(self._spec[key]["len_enc"])
             for key, number in _NUMBER.items()
@@ -74,6 +76,9 @@ class PyisoCodec:
         mti = doc.pop("t", "")
         bitmaps = doc.pop("p", "") + doc.pop("1", "")
         elements = {_NUMBER[key]: value for key, value in doc.items()}
+        for number in self._hex_texts:
+            if number in elements:
+                elements[number] = elements[number].upper()
         if failure is None and mti in self._mtis and self._is_sound(bitmaps, elements, wire):
             return Message(data[: self._header_bytes], mti, elements)
         raise self._violation(mti, bitmaps, elements, wire, failure)
@@ -104,6 +109,8 @@ class PyisoCodec:
         for number, value in elements.items():
             if not accepts[number](value):
                 return False
+        if len(bitmaps) > self._bitmap_digits:
+            return False
         if not self._has_texts:
             return True
         return _HEX.issuperset(bitmaps) and all(
@@ -118,6 +125,9 @@ class PyisoCodec:
             return DecodeError(0, "the MTI is not one of this dialect", offset=self._header_bytes)
         if not _HEX.issuperset(bitmaps):
             return DecodeError(0, "a bitmap is not hexadecimal", offset=self._offset("p", wire), mti=mti)
+        if len(bitmaps) > self._bitmap_digits:  # its bit announces a bitmap that this dialect has not
+            bit = 1 + 64 * (self._bitmap_digits // 16 - 1)
+            return DecodeError(bit, "not assigned in this dialect", offset=self._offset("1", wire), mti=mti)
         stopped_at = "" if failure is None or failure.msg.startswith(_TRAILING) else failure.field
         partial: Elements = {}
         for number, value in elements.items():

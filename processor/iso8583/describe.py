@@ -1,4 +1,4 @@
-"""A message for people: one line per element, masked as ``message.masked`` says."""
+"""A message for people: one line per element, masked as ``message.masked`` and the dialect say."""
 
 from processor.iso8583.dialect import Dialect
 from processor.iso8583.message import Message, masked
@@ -12,5 +12,5 @@ def describe(message: Message, dialect: Dialect) -> str:
     for number, value in sorted(message.elements.items()):
         row = dialect.elements.get(number)
         term = row.term if row else "no such element"
-        lines.append(f"{number:>3} {term:<45} {masked(number, value)}")
+        lines.append(f"{number:>3} {term:<45} {masked(number, value, dialect.shown)}")
     return "\n".join(lines)

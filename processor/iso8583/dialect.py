@@ -8,7 +8,7 @@ import codecs
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
-from processor.iso8583.elements import BCD, BINARY, FIXED, Element, Prefix, test_of, unassigned
+from processor.iso8583.elements import ASCII, BCD, BINARY, FIXED, HEX, Element, Prefix, test_of, unassigned
 from processor.iso8583.header import HeaderRule, OpaqueRule
 from processor.values.errors import ConfigError
 
@@ -34,13 +34,26 @@ class Dialect:
 
     ``elements`` has every number; ``accepts`` and ``rules`` are the test of a decoded value and what it
     states; ``spec`` is for pyiso8583, without the header; ``mtis`` are the message types it knows.
+    ``bitmaps`` is the most it has, text in hexadecimal unless ``bitmap_encoding`` is binary. ``shown`` are
+    private elements that this dialect gives a harmless meaning, so that ``describe`` need not mask them.
     """
 
     def __init__(
-        self, name: str, elements: Iterable[Element], header: HeaderRule, *, mti_encoding: str, versions: str
+        self,
+        name: str,
+        elements: Iterable[Element],
+        header: HeaderRule,
+        *,
+        mti_encoding: str,
+        versions: str,
+        bitmap_encoding: str = BINARY,
+        bitmaps: int = 3,
+        shown: frozenset[int] = frozenset(),
     ) -> None:
         self.name = name
         self.header = header
+        self.bitmaps = bitmaps
+        self.shown = shown
         self.elements = {number: unassigned(number) for number in NUMBERS}
         self.elements.update((element.number, element) for element in elements)
         self.mtis = frozenset(
@@ -52,8 +65,8 @@ class Dialect:
         self.spec: dict[str, Row] = {
             "h": _plain_row(BINARY, 0),
             "t": _plain_row(mti_encoding, 2 if mti_encoding == BINARY else 4),
-            "p": _plain_row(BINARY, 8),
-            "1": _plain_row(BINARY, 8),
+            "p": _plain_row(bitmap_encoding, 8 if bitmap_encoding == BINARY else 16),
+            "1": _plain_row(bitmap_encoding, 8 if bitmap_encoding == BINARY else 16),
             **{str(number): _row(element) for number, element in self.elements.items()},
         }
 
@@ -109,12 +122,15 @@ def _is_text_encoding(value: object) -> bool:
         return False
 
 
-def _plain_row(encoding: str, max_bytes: int) -> Row:
-    return {"data_enc": encoding, "len_enc": "ascii", "len_type": 0, "max_len": max_bytes, "desc": ""}
+def _plain_row(encoding: str, length: int) -> Row:
+    return {"data_enc": encoding, "len_enc": ASCII, "len_type": 0, "max_len": length, "desc": ""}
 
 
 def _row(element: Element) -> Row:
-    """The row as pyiso8583 wants it: BCD counts nibbles where digits can be odd in number, else bytes."""
+    """The row as pyiso8583 wants it: BCD counts nibbles where digits can be odd in number, else bytes.
+
+    Hexadecimal text is text of twice the length.
+    """
     row: Row = {
         "data_enc": BINARY if element.encoding == BCD else element.encoding,
         "len_enc": element.prefix.encoding,
@@ -122,6 +138,8 @@ def _row(element: Element) -> Row:
         "max_len": element.length,
         "desc": element.term,
     }
+    if element.encoding == HEX:
+        return {**row, "data_enc": ASCII, "max_len": 2 * element.length}
     if element.encoding != BCD:
         return row
     fixed_and_even = element.prefix == FIXED and element.length % 2 == 0

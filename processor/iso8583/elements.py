@@ -2,7 +2,8 @@
 
 Alphabets are the standard's: ``n`` digits, ``an`` letters and digits, ``anp`` the same padded with spaces,
 ``ans`` printable characters, ``x+n`` a C or D and digits, ``z`` track data, ``b`` binary.
-``any`` is text of which the specification says no more.
+Brackets mark what may be missing: ``[n]`` digits or nothing, ``[x]+n`` an amount with or without its sign,
+``[;]z[?]`` track 2 with or without its sentinels. ``any`` is text of which the specification says no more.
 ``-`` marks a bit without an element: its format is unknown, so nothing after it could be trusted.
 """
 
@@ -11,6 +12,8 @@ from typing import NamedTuple
 
 BCD = "bcd"
 BINARY = "b"
+ASCII = "ascii"
+HEX = "hex"  # bytes written as ASCII hexadecimal digits; both cases are read, upper case is written
 EBCDIC = "cp037"  # Python has no cp1047; letters and digits are the same, brackets and the caret differ
 
 
@@ -69,6 +72,22 @@ def _is_signed_amount(value: str) -> bool:
     return value[:1] in ("C", "D") and is_digits(value[1:])
 
 
+def _is_digits_or_nothing(value: str) -> bool:
+    return not value or is_digits(value)
+
+
+def _is_amount(value: str) -> bool:
+    return is_digits(value) or _is_signed_amount(value)
+
+
+def _is_track_2_with_sentinels(value: str) -> bool:
+    return is_track_2(value.removeprefix(";").removesuffix("?"))
+
+
+def _is_hexadecimal(value: str) -> bool:
+    return _HEXADECIMAL.issuperset(value)
+
+
 def _is_track(value: str) -> bool:
     return is_digits(value.replace("=", "D").replace("D", "0"))
 
@@ -81,6 +100,8 @@ def _refuses(_value: str) -> bool:
     return False
 
 
+_HEXADECIMAL = frozenset("0123456789ABCDEFabcdef")
+
 # Which test an element's characters must pass, and what is said when they do not.
 # Binary data needs none when read: its characters come from bytes.hex(). str's own methods cost least.
 _TESTS: dict[str, tuple[Callable[[str], bool], str]] = {
@@ -89,12 +110,20 @@ _TESTS: dict[str, tuple[Callable[[str], bool], str]] = {
     "anp": (_is_padded_letters_and_digits, "not letters, digits and spaces only"),
     "ans": (str.isprintable, "not printable characters only"),
     "x+n": (_is_signed_amount, "not C or D and digits"),
+    "[n]": (_is_digits_or_nothing, "not digits only"),
+    "[x]+n": (_is_amount, "not digits, with C or D before them or not"),
     "z": (_is_track, "not track data"),
+    "[;]z[?]": (_is_track_2_with_sentinels, "not a track 2: PAN, separator, expiry, service code"),
     "b": (str.isascii, "not hexadecimal"),
     "any": (_takes, ""),
     "-": (_refuses, "not assigned in this dialect"),
 }
-_TRACK_2 = (is_track_2, "not a track 2: PAN, separator, expiry, service code")
+_TRACK_2 = (is_track_2, _TESTS["[;]z[?]"][1])
+
+
+def test_of_alphabet(alphabet: str) -> tuple[Callable[[str], bool], str]:
+    """The predicate characters of this alphabet pass, and the rule it states."""
+    return _TESTS[alphabet]
 
 
 def test_of(element: Element) -> tuple[Callable[[str], bool], str]:
@@ -103,4 +132,6 @@ def test_of(element: Element) -> tuple[Callable[[str], bool], str]:
         return _TRACK_2
     if element.alphabet == "n" and element.encoding == BCD:
         return (str.isdigit, _TESTS["n"][1])  # nibbles are ASCII already
-    return _TESTS[element.alphabet]
+    if element.encoding == HEX:
+        return (_is_hexadecimal, _TESTS["b"][1])
+    return test_of_alphabet(element.alphabet)

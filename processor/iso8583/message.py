@@ -1,7 +1,8 @@
 """A decoded message, which prints masked.
 
 Masking fails closed: an element is shown in clear only if its number is listed here; every other one, known
-or unknown, shows its length and nothing else. The numbers are those of ISO 8583:1987.
+or unknown, shows its length and nothing else. The numbers are those of ISO 8583:1987. What is private to a
+network means something else in every dialect (a CVV2 stands in 63 of some), so only its dialect can show it.
 """
 
 from typing import Any
@@ -14,22 +15,24 @@ _SHOWN = frozenset(
     (
         *range(3, 14),
         *range(15, 34),
-        *(37, 38, 39, 41, 42, 43, 44, 49, 50, 51, 60, 62, 63, 66, 70),
+        *(37, 38, 39, 41, 42, 43, 44, 49, 50, 51, 66, 70),
         *range(73, 91),
         *(91, 95, 97, 99, 100, 101),
     )
 )
 
 
-def masked(number: int, value: str) -> str:
+def masked(number: int, value: str, shown: frozenset[int] = frozenset()) -> str:
     """One element for people: clear, or first six and last four of a PAN, or only its length.
+
+    ``shown`` are elements that are harmless in the dialect at hand (``Dialect.shown``).
 
     >>> masked(2, "4000001234567899"), masked(39, "00"), masked(52, "0123456789ABCDEF"), masked(2, "40000")
     ('400000******7899', '00', '<16>', '<5>')
     """
     if number == 2 and 12 <= len(value) <= 19 and value.isascii() and value.isdigit():
         return f"{value[:6]}{'*' * (len(value) - 10)}{value[-4:]}"
-    if number in _SHOWN and value.isprintable():
+    if (number in _SHOWN or number in shown) and value.isprintable():
         return value
     return f"<{len(value)}>"
 

@@ -66,6 +66,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     adapter: str
     luhn: Literal["check", "ignore"]
     pin_format_default: str
+    pin_formats: dict[str, str]
+    error_element: int
     before_sign_on: Literal["accept", "refuse"]
     timers: Timers
     currency_default: str

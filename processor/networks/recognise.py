@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from processor.iso8583.message import Message
+from processor.iso8583.subelements import ORIGINAL_DATA
 from processor.networks.adapters import ADAPTERS
 from processor.networks.profile import Kind, Profile
 from processor.values.errors import DecodeError, Unsupported
@@ -190,13 +191,18 @@ class Recogniser:
             rrn=elements.get(37, ""),
             acquirer=elements.get(32, ""),
             direction=self._directions.get(elements[3][:2], Direction.DEBIT),
-            total=_replacement(elements, amount.currency),
+            total=self._total(elements, amount.currency),
             of_late_answer=not profile.late_answer_reasons.isdisjoint(self._adapter.reasons(elements)),
             of_posting=elements.get(90, "")[1:2] == "2",
         )
         if not request.match_keys:
             raise DecodeError(90, "nothing names the original")
         return Question(request)
+
+    def _total(self, elements: _Elements, currency: str) -> Money | None:
+        """The new total of a partial reversal, None where the whole is reversed."""
+        digits = self._adapter.replacement(elements)
+        return Money(int(digits), currency) if digits.strip("0") else None
 
     def _charged(self, elements: _Elements) -> Money:
         """The amount in the cardholder's currency: billing when present, else transaction."""
@@ -224,13 +230,13 @@ class Recogniser:
             cvv_service_code=service_code,
             cvv_expiry=expiry,
             pin_block=elements.get(52, ""),
-            pin_format=security[4:6] or self._profile.pin_format_default,
+            pin_format=self._profile.pin_formats.get(security[4:6], self._profile.pin_format_default),
         )
         return evidence, kind
 
     def _network_management(self, message: Message) -> Question:
         elements = message.elements
-        signal = self._profile.network_management.get(elements[70])
+        signal = self._profile.network_management.get(elements.get(70, ""))
         if signal is None:
             raise DecodeError(70, "network management code is not known")
         return Question(
@@ -276,42 +282,33 @@ class Recogniser:
     def _part(self, name: str, elements: _Elements) -> str:
         """A part of a match key: an element ("37"), a piece of DE 90 ("90.11"), or the adapter's ("62.2")."""
         if name.startswith("90."):
-            return _ORIGINAL_DATA[name](elements.get(90, ""))
+            return _original_part(name, elements)
         if not name.isdigit():
             return self._adapter.part(name, elements)
         value = elements.get(int(name), "")
         return value.lstrip("0") if name == "32" else value
 
 
-# DE 90: MTI 4, STAN 6, transmission 10, acquirer 11, forwarder 11 digits. Zeros mean not known; numbers are
-# zero-filled on the left, so acquirers compare without leading zeros.
-_ORIGINAL_DATA: dict[str, Callable[[str], str]] = {
-    "90.11": lambda original: original[4:10] if original[4:10].strip("0") else "",
-    "90.7": lambda original: original[10:20] if original[10:20].strip("0") else "",
-    "90.32": lambda original: original[20:31].lstrip("0"),
-}
+# Where DE 90 has what a key names. Zeros mean not known; institutions are compared without leading zeros.
+_ORIGINAL_PARTS = {"90.11": 2, "90.7": 3, "90.32": 4}
+
+
+def _original_part(name: str, elements: _Elements) -> str:
+    value = ORIGINAL_DATA.pick(_ORIGINAL_PARTS[name], elements.get(90, "")) or ""
+    if name == "90.32":
+        return value.lstrip("0")
+    return value if value.strip("0") else ""
 
 
 def _content(names: tuple[str, ...], elements: _Elements) -> str:
     return "|".join([elements.get(int(name), "") for name in names])
 
 
-def _replacement(elements: _Elements, currency: str) -> Money | None:
-    """DE 95's new total: the billing part where it is filled, else the transaction part; zeros are no total."""
-    parts = elements.get(95, "")
-    if parts.strip("0 ") == "":
-        return None
-    total = parts[24:36] if parts[24:36].strip("0 ") else parts[:12]
-    if not (total.isascii() and total.isdigit()):
-        raise DecodeError(95, "the replacement amount is not twelve digits")
-    return Money(int(total), currency)
-
-
 def _track_2(elements: _Elements) -> Track2 | None:
     """Read DE 35."""
     if (track := elements.get(35)) is None:
         return None
-    account, separator, rest = track.replace("=", "D").partition("D")
+    account, separator, rest = track.strip(";?").replace("=", "D").partition("D")
     # expiry 4, service code 3, PIN key index 1, PVV 4, CVV 3; "F" may pad the end
     rest = rest.rstrip("F")
     if not separator or len(rest) < 7 or not (rest.isascii() and rest.isdigit()):

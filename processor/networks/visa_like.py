@@ -4,6 +4,7 @@ CVV2 is in DE 126.10, the transaction identifier in DE 62.2, check results go in
 """
 
 from processor.iso8583.tables.visa_like import CUSTOM_PAYMENT_SERVICE, NETWORK_PRIVATE_USE, PRIVATE_USE
+from processor.networks.replacement import new_total
 from processor.values.errors import DecodeError
 from processor.values.facts import Check
 from processor.values.outcome import Reply
@@ -42,7 +43,12 @@ def reasons(elements: dict[int, str]) -> tuple[str, ...]:
     return tuple(r for number in (4, 3) if (r := NETWORK_PRIVATE_USE.pick(number, private)))
 
 
-def results(reply: Reply) -> dict[int, str]:
+def replacement(elements: dict[int, str]) -> str:
+    """The new total of a partial reversal: DE 95's billing part where it is filled, else its transaction part."""
+    return new_total(elements.get(95, ""))
+
+
+def results(asked: dict[int, str], reply: Reply) -> dict[int, str]:  # noqa: ARG001 - nothing of it is needed
     """DE 44 with the card verification result: position 5 for CVV and iCVV, position 10 for CVV2."""
     if reply.cvv_kind is CvvKind.CVV2:
         mark = _CVV2_RESULT.get(reply.cvv, "")

@@ -241,4 +241,6 @@ PRIVATE_USE = Nested(
 
 NESTED = {layout.element: layout for layout in (CUSTOM_PAYMENT_SERVICE, NETWORK_PRIVATE_USE, PRIVATE_USE)}
 
-VISA_LIKE = Dialect("visa-like", ELEMENTS, BASE1, mti_encoding=BINARY, versions="0")
+VISA_LIKE = Dialect(
+    "visa-like", ELEMENTS, BASE1, mti_encoding=BINARY, versions="0", shown=frozenset((60, 62, 63))
+)
