@@ -12,7 +12,7 @@ from processor.values.cards import CardStatus
 from processor.values.facts import Check
 from processor.values.outcome import Verdict
 from processor.values.reasons import Reason
-from processor.values.requests import CvvKind
+from processor.values.requests import CvvKind, Direction
 from rules.situation import Situation
 
 Rule = Callable[[Situation], Verdict | None]
@@ -134,7 +134,7 @@ class Cvv(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="cvv", ta
 class AmountLimit(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="amount_limit", tag_field="rule"
 ):
-    """One transaction may not be larger than ``max_minor``, minor units of the account's ``currency``."""
+    """One debit may not be larger than ``max_minor``, minor units of the account's ``currency``."""
 
     currency: str
     max_minor: int
@@ -145,7 +145,7 @@ class AmountLimit(
 
         def rule(s: Situation) -> Verdict | None:
             amount = s.request.amount
-            if s.card is None or amount.currency != currency:
+            if s.card is None or not _debits(s) or amount.currency != currency:
                 return None
             reason = Reason.AMOUNT_LIMIT if amount.minor > max_minor else None
             return Verdict("amount_limit", reason, (amount.minor, max_minor))
@@ -153,8 +153,50 @@ class AmountLimit(
         return rule
 
 
+class DailyAmount(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="daily_amount", tag_field="rule"
+):
+    """A card's debits of one UTC day may not come to more than ``max_minor`` of ``currency``."""
+
+    currency: str
+    max_minor: int
+
+    def compile(self) -> Rule:
+        """Refuse ``amount_limit``."""
+        currency, max_minor = self.currency, self.max_minor
+
+        def rule(s: Situation) -> Verdict | None:
+            amount = s.request.amount
+            if s.card is None or not _debits(s) or amount.currency != currency:
+                return None
+            reason = Reason.AMOUNT_LIMIT if s.today_minor + amount.minor > max_minor else None
+            return Verdict("daily_amount", reason, (s.today_minor, amount.minor, max_minor))
+
+        return rule
+
+
+class DailyCount(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="daily_count", tag_field="rule"
+):
+    """A card may not have more than ``max_count`` debits on one UTC day."""
+
+    max_count: int
+
+    def compile(self) -> Rule:
+        """Refuse ``count_limit``."""
+        max_count = self.max_count
+
+        def rule(s: Situation) -> Verdict | None:
+            if s.card is None or not _debits(s):
+                return None
+            reason = Reason.COUNT_LIMIT if s.today_count >= max_count else None
+            return Verdict("daily_count", reason, (s.today_count, max_count))
+
+        return rule
+
+
 class Funds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="funds", tag_field="rule"):
-    """The account holds the currency and can pay the amount."""
+    """The account holds the currency and, for a debit, can pay the amount."""
 
     def compile(self) -> Rule:
         """Refuse ``currency_not_held`` or ``insufficient_funds``."""
@@ -165,10 +207,75 @@ class Funds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="funds"
             amount = s.request.amount
             if amount.currency != s.currency:
                 return Verdict("funds", Reason.CURRENCY_NOT_HELD, (amount.currency, s.currency))
+            if not _debits(s):
+                return None
             reason = Reason.INSUFFICIENT_FUNDS if amount.minor > s.available_minor else None
             return Verdict("funds", reason, (amount.minor, s.available_minor))
 
         return rule
 
 
-RuleRow = CardKnown | CardActive | NotExpired | Pin | Cvv | AmountLimit | Funds
+class BlockedMerchants(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="blocked_merchants", tag_field="rule"
+):
+    """No business with these merchant categories (DE 18)."""
+
+    categories: frozenset[str]
+
+    def compile(self) -> Rule:
+        """Refuse ``blocked_merchant``; a message that names no category is not refused by it."""
+        return _blocks("blocked_merchants", self.categories, Reason.BLOCKED_MERCHANT, "merchant_category")
+
+
+class BlockedCountries(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="blocked_countries", tag_field="rule"
+):
+    """No business in these countries (DE 19, ISO 3166-1 numeric)."""
+
+    countries: frozenset[str]
+
+    def compile(self) -> Rule:
+        """Refuse ``blocked_country``; a message that names no country is not refused by it."""
+        return _blocks("blocked_countries", self.countries, Reason.BLOCKED_COUNTRY, "country")
+
+
+class BlockedEntryModes(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="blocked_entry_modes", tag_field="rule"
+):
+    """No cards read in these ways (DE 22, positions 1-2)."""
+
+    entry_modes: frozenset[str]
+
+    def compile(self) -> Rule:
+        """Refuse ``blocked_entry_mode``."""
+        return _blocks("blocked_entry_modes", self.entry_modes, Reason.BLOCKED_ENTRY_MODE, "entry_mode")
+
+
+def _blocks(name: str, blocked: frozenset[str], reason: Reason, field: str) -> Rule:
+    def rule(s: Situation) -> Verdict | None:
+        if s.card is None:
+            return None
+        value = getattr(s.request, field)
+        return Verdict(name, reason if value in blocked else None, (value,))
+
+    return rule
+
+
+def _debits(s: Situation) -> bool:
+    return s.request.direction is Direction.DEBIT
+
+
+RuleRow = (
+    CardKnown
+    | CardActive
+    | NotExpired
+    | Pin
+    | Cvv
+    | AmountLimit
+    | DailyAmount
+    | DailyCount
+    | BlockedMerchants
+    | BlockedCountries
+    | BlockedEntryModes
+    | Funds
+)

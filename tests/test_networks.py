@@ -170,8 +170,10 @@ def test_network_management_codes(recogniser, code, signal):
 
 
 def test_a_type_that_is_not_served_says_which(recogniser):
-    with pytest.raises(Unsupported, match="0200"):
-        recogniser.recognise(Message(HEADER, "0200", BASE))
+    with pytest.raises(Unsupported, match="0302"):
+        recogniser.recognise(Message(HEADER, "0302", BASE))
+    with pytest.raises(Unsupported, match="processing code 99"):
+        recogniser.recognise(authorization(e3="990000"))
 
 
 def test_a_response_echoes_its_list_and_never_authentication_data(responder):
@@ -261,7 +263,7 @@ def test_the_visa_base1_records_are_recognised(vectors, recogniser):
             except Unsupported as error:
                 kinds[record["id"]] = error.mti
     assert kinds == {
-        "visa_base1/visa_aft_sms": "0200",
+        "visa_base1/visa_aft_sms": "Authorization",
         "visa_base1/visa_aft_sms_rev": "Reversal",
         "visa_base1/visa_aft_sms_rev_resp": "0430",
         "visa_base1/visa_ecomm": "Authorization",

@@ -1,6 +1,6 @@
 """The state of one shard. Only ``apply`` changes it, live and in recovery alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -12,37 +12,28 @@ from processor.values.effects import (
     Answered,
     CardIssued,
     Effect,
-    Ending,
-    HoldPlaced,
-    HoldReleased,
+    HoldSet,
     PinTriesRestored,
     PinTrySpent,
     Posted,
-    ReversalParked,
     SignChanged,
-    TransactionEnded,
+    TransactionAsked,
     TransactionOpened,
 )
 from processor.values.money import Money
 from processor.values.outcome import Reply
 
-FUNDING = "funding:"  # the other side of what cardholders were given, one ledger account per currency
-
-
-class Hold(msgspec.Struct, gc=False):
-    """Money set aside for one transaction; the book's key is the transaction."""
-
-    account: str
-    amount: Money
-    expires_ms: int
-    hold_class: str
+# Ledger accounts that are no cardholder's, one of each per currency.
+FUNDING = "funding:"  # the other side of what cardholders were given
+CLEARING = "clearing:"  # owed to the networks, or by them
+SUSPENSE = "suspense:"  # what nobody can be charged for yet: advices about cards that are not on file
 
 
 class Account(msgspec.Struct):
-    """One ledger account: what it has (``ledger_minor``), and the sum of its open holds.
+    """One ledger account: what it has (``ledger_minor``), and the sum of what its open holds hold.
 
-    ``holds`` are the transactions with an open hold; ``next_expiry_ms`` is never later than the first of them
-    to expire (0: none).
+    ``holds`` are the transactions with an open hold; ``next_expiry_ms`` is when the first of them
+    expires (0: none).
     """
 
     name: str
@@ -59,7 +50,10 @@ class Account(msgspec.Struct):
 
 
 class Transaction(msgspec.Struct, gc=False):
-    """One purchase from its first message to its last. ``ending`` is None while it is open."""
+    """One purchase from its first message to its last, with its hold in two parts; see ``HoldSet``.
+
+    ``posted_minor`` is what the account was debited for it, less what it was credited.
+    """
 
     network: str
     card: str
@@ -68,7 +62,38 @@ class Transaction(msgspec.Struct, gc=False):
     auth_code: str
     rrn: str
     keys: tuple[str, ...]
-    ending: Ending | None = None
+    asked: bool
+    single_message: bool
+    day: int
+    posted_minor: int = 0
+    issuer_minor: int | None = None
+    network_minor: int | None = None
+    issuer_void: bool = False
+    network_void: bool = False
+    cleared_minor: int = 0
+    closed: bool = False
+    expires_ms: int = 0
+    hold_class: str = ""
+
+    @property
+    def authorized_minor(self) -> int:
+        """What is authorized in all: the network's decision where there is one, else ours."""
+        if self.network_minor is not None:
+            return 0 if self.network_void else self.network_minor
+        return 0 if self.issuer_void else self.issuer_minor or 0
+
+    @property
+    def remaining_minor(self) -> int:
+        """What the hold still holds."""
+        return 0 if self.closed else max(self.authorized_minor - self.cleared_minor, 0)
+
+
+class Usage(msgspec.Struct, gc=False):
+    """What a card has had authorized on one UTC day."""
+
+    day: int
+    count: int = 0
+    minor: int = 0
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -88,23 +113,20 @@ class State:
         self.cards: dict[str, Card] = {}
         self.transactions: dict[int, Transaction] = {}
         self.by_key: dict[str, int] = {}
-        self.holds: dict[int, Hold] = {}
-        self.holds_by_expiry: SortedList[tuple[int, int]] = SortedList()  # (expires_ms, transaction)
+        self.holds: SortedList[tuple[int, int]] = SortedList()  # open ones: (expires_ms, transaction)
+        self.usage: dict[str, Usage] = {}  # by card: the latest day on which it was used
         self.answers: dict[str, Answer] = {}
-        self.parked: dict[str, int] = {}  # an original's key -> the reversal that came before it
         self.signed_on: dict[str, bool] = {}
         self._appliers: dict[type, Callable[[Any], None]] = {
             AccountOpened: self._account_opened,
             CardIssued: self._card_issued,
             Posted: self._posted,
             TransactionOpened: self._transaction_opened,
-            TransactionEnded: self._transaction_ended,
-            HoldPlaced: self._hold_placed,
-            HoldReleased: self._hold_released,
+            TransactionAsked: self._transaction_asked,
+            HoldSet: self._hold_set,
             PinTrySpent: self._pin_try_spent,
             PinTriesRestored: self._pin_tries_restored,
             Answered: self._answered,
-            ReversalParked: self._reversal_parked,
             SignChanged: self._sign_changed,
         }
 
@@ -112,14 +134,19 @@ class State:
         """Change the state as the effect says. An impossible effect is a bug of ours: AssertionError."""
         self._appliers[type(effect)](effect)
 
-    def available_minor(self, account: str) -> int:
-        """What an account may spend now, in minor units of its currency."""
-        return self.accounts[account].available_minor
+    def find(self, keys: Iterable[str]) -> int | None:
+        """The transaction that the first known one of these keys names."""
+        return next((self.by_key[key] for key in keys if key in self.by_key), None)
+
+    def used_on(self, card: str, day: int) -> Usage:
+        """What a card has had authorized on a day; a day before its latest one counts as unused."""
+        usage = self.usage.get(card)
+        return usage if usage is not None and usage.day == day else Usage(day)
 
     def due_holds(self, now_ms: int, limit: int) -> list[int]:
         """The transactions whose holds are due, earliest first, at most ``limit``."""
         due: list[int] = []
-        for expires_ms, transaction in self.holds_by_expiry:
+        for expires_ms, transaction in self.holds:
             if expires_ms > now_ms or len(due) >= limit:
                 break
             due.append(transaction)
@@ -129,7 +156,7 @@ class State:
         """The transactions of one account whose holds are due, in order of opening."""
         if not account.next_expiry_ms or account.next_expiry_ms > now_ms:
             return []
-        return sorted(t for t in account.holds if self.holds[t].expires_ms <= now_ms)
+        return sorted(t for t in account.holds if self.transactions[t].expires_ms <= now_ms)
 
     def _account_opened(self, effect: AccountOpened) -> None:
         assert effect.account not in self.accounts, "an account is opened once"
@@ -142,15 +169,20 @@ class State:
         self.cards[card.token] = card
 
     def _posted(self, effect: Posted) -> None:
-        debit, credit = self.accounts[effect.debit], self.accounts[effect.credit]
-        assert effect.amount.minor > 0, "money moves in one direction, by a positive amount"
+        debit, credit, minor = self.accounts[effect.debit], self.accounts[effect.credit], effect.amount.minor
+        assert minor > 0, "money moves in one direction, by a positive amount"
         assert debit is not credit, "money moves between two accounts"
         assert debit.currency == credit.currency == effect.amount.currency, "money keeps its currency"
-        debit.ledger_minor -= effect.amount.minor
-        credit.ledger_minor += effect.amount.minor
+        debit.ledger_minor -= minor
+        credit.ledger_minor += minor
+        if effect.transaction:
+            transaction = self.transactions[effect.transaction]
+            assert transaction.account in {effect.debit, effect.credit}, "a transaction moves its own account"
+            transaction.posted_minor += minor if transaction.account == effect.debit else -minor
 
     def _transaction_opened(self, effect: TransactionOpened) -> None:
         assert effect.transaction not in self.transactions, "a transaction is opened once"
+        assert effect.account in self.accounts or not effect.account, "a transaction's account exists"
         self.transactions[effect.transaction] = Transaction(
             effect.network,
             effect.card,
@@ -159,39 +191,68 @@ class State:
             effect.auth_code,
             effect.rrn,
             effect.keys,
+            effect.asked,
+            effect.single_message,
+            effect.day,
         )
-        for key in effect.keys:  # the latest one bears the name: STAN and RRN come round again
-            self.by_key[key] = effect.transaction
+        self._name(effect.transaction, effect.keys)
 
-    def _transaction_ended(self, effect: TransactionEnded) -> None:
+    def _transaction_asked(self, effect: TransactionAsked) -> None:
         transaction = self.transactions[effect.transaction]
-        assert transaction.ending is None, "a transaction ends once"
-        assert effect.transaction not in self.holds, "a hold ends before its transaction"
-        transaction.ending = effect.ending
+        assert not transaction.asked, "a transaction is asked for once"
+        transaction.asked = True
+        transaction.auth_code = effect.auth_code or transaction.auth_code
+        transaction.keys += tuple(key for key in effect.keys if key not in transaction.keys)
+        self._name(effect.transaction, effect.keys)
 
-    def _hold_placed(self, effect: HoldPlaced) -> None:
-        account, amount = self.accounts[effect.account], effect.amount
-        assert effect.transaction in self.transactions, "a hold has a transaction that explains it"
-        assert effect.transaction not in self.holds, "a transaction has one hold"
-        assert amount.minor > 0, "a hold holds something"
-        assert amount.currency == account.currency, "a hold is in its account's currency"
-        self.holds[effect.transaction] = Hold(effect.account, amount, effect.expires_ms, effect.hold_class)
-        self.holds_by_expiry.add((effect.expires_ms, effect.transaction))
-        account.held_minor += amount.minor
-        account.holds.add(effect.transaction)
-        if not account.next_expiry_ms or effect.expires_ms < account.next_expiry_ms:
-            account.next_expiry_ms = effect.expires_ms
+    def _name(self, number: int, keys: tuple[str, ...]) -> None:
+        for key in keys:  # the latest one bears the name: STAN and RRN come round again
+            self.by_key[key] = number
 
-    def _hold_released(self, effect: HoldReleased) -> None:
-        hold = self.holds.pop(effect.transaction)
-        assert hold.amount == effect.amount, "a hold is released for what is left of it"
-        account = self.accounts[hold.account]
-        self.holds_by_expiry.remove((hold.expires_ms, effect.transaction))
-        account.held_minor -= hold.amount.minor
-        account.holds.remove(effect.transaction)
-        assert account.held_minor >= 0, "no more is released than was held"
-        if hold.expires_ms <= account.next_expiry_ms:
-            account.next_expiry_ms = min((self.holds[t].expires_ms for t in account.holds), default=0)
+    def _hold_set(self, effect: HoldSet) -> None:
+        transaction = self.transactions[effect.transaction]
+        authorized, remaining = transaction.authorized_minor, transaction.remaining_minor
+        account = self.accounts.get(transaction.account)
+        if account is not None and remaining:
+            self._close(account, effect.transaction, transaction.expires_ms)
+        transaction.issuer_minor, transaction.network_minor = effect.issuer_minor, effect.network_minor
+        transaction.issuer_void, transaction.network_void = effect.issuer_void, effect.network_void
+        transaction.cleared_minor, transaction.closed = effect.cleared_minor, effect.closed
+        transaction.expires_ms, transaction.hold_class = effect.expires_ms, effect.hold_class
+        if transaction.remaining_minor:
+            assert account is not None, "a hold needs an account"
+            assert account.currency == transaction.amount.currency, "a hold is in its account's currency"
+            self._open(account, effect.transaction, transaction.expires_ms)
+        if account is not None:
+            account.held_minor += transaction.remaining_minor - remaining
+            assert account.held_minor >= 0, "no more is released than was held"
+        self._use(transaction, authorized)
+
+    def _open(self, account: Account, number: int, expires_ms: int) -> None:
+        self.holds.add((expires_ms, number))
+        account.holds.add(number)
+        if not account.next_expiry_ms or expires_ms < account.next_expiry_ms:
+            account.next_expiry_ms = expires_ms
+
+    def _close(self, account: Account, number: int, expires_ms: int) -> None:
+        self.holds.remove((expires_ms, number))
+        account.holds.remove(number)
+        if expires_ms <= account.next_expiry_ms:
+            account.next_expiry_ms = min(
+                (self.transactions[other].expires_ms for other in account.holds), default=0
+            )
+
+    def _use(self, transaction: Transaction, before_minor: int) -> None:
+        """Count what was authorized more or less than before, on the day the transaction was opened."""
+        now_minor = transaction.authorized_minor
+        if now_minor == before_minor or not transaction.card:
+            return
+        usage = self.usage.get(transaction.card)
+        if usage is None or usage.day < transaction.day:
+            usage = self.usage[transaction.card] = Usage(transaction.day)
+        if usage.day == transaction.day:
+            usage.minor += now_minor - before_minor
+            usage.count += bool(now_minor) - bool(before_minor)
 
     def _pin_try_spent(self, effect: PinTrySpent) -> None:
         card = self.cards[effect.card]
@@ -204,10 +265,6 @@ class State:
 
     def _answered(self, effect: Answered) -> None:
         self.answers[effect.key] = Answer(effect.content, effect.reply)
-
-    def _reversal_parked(self, effect: ReversalParked) -> None:
-        for key in effect.keys:
-            self.parked[key] = effect.reversal
 
     def _sign_changed(self, effect: SignChanged) -> None:
         self.signed_on[effect.network] = effect.signed_on

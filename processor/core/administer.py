@@ -1,17 +1,16 @@
 """Deciding what is not a question of money: cards issued, networks signed on and off, deadlines passed."""
 
 from processor.book.state import FUNDING, State
-from processor.core.expire import release
+from processor.core.holds import Hold, open_if_new, unpost
 from processor.values.commands import IssueCard, Lapse, Sign
 from processor.values.effects import (
     AccountOpened,
     Answered,
     CardIssued,
+    Cause,
     Effect,
-    Ending,
     Posted,
     SignChanged,
-    TransactionEnded,
 )
 from processor.values.outcome import Outcome, Reply
 from processor.values.reasons import Reason
@@ -20,12 +19,11 @@ from processor.values.reasons import Reason
 def issue_card(state: State, command: IssueCard, sequence: int) -> Outcome:
     """Open the card's account, fund it from the funding account of its currency, and issue the card."""
     card, funds = command.card, command.funds
-    effects: list[Effect] = []
-    if (funding := FUNDING + funds.currency) not in state.accounts:
-        effects.append(AccountOpened(funding, funds.currency))
+    funding = FUNDING + funds.currency
+    effects = open_if_new(state, funding, funds.currency)
     effects.append(AccountOpened(card.account, funds.currency))
     if funds.minor:
-        effects.append(Posted(debit=funding, credit=card.account, amount=funds))
+        effects.append(Posted(transaction=0, debit=funding, credit=card.account, amount=funds))
     effects.append(CardIssued(card))
     return Outcome(sequence, Reply(Reason.ACCEPTED), tuple(effects))
 
@@ -40,12 +38,19 @@ def lapse(state: State, command: Lapse, sequence: int) -> Outcome:
 
     A PIN try that was spent stays spent: the PIN was wrong whatever became of the answer.
     """
-    request, number = command.request, command.decided
+    request = command.request
     effects: list[Effect] = []
-    if number in state.holds:
-        effects += release(state, (number,), Ending.LAPSED)
-    elif number and state.transactions[number].ending is None:
-        effects.append(TransactionEnded(number, Ending.LAPSED))
+    number = command.decided
+    if number and number not in state.transactions:  # it joined what an advice had opened
+        number = state.find(request.match_keys) or 0
+    if number:
+        transaction = state.transactions[number]
+        if transaction.single_message:
+            effects += unpost(number, transaction)
+        hold = Hold(transaction)
+        hold.issuer_void = True
+        hold.cleared_minor = 0 if transaction.single_message else hold.cleared_minor
+        effects.append(hold.effect(number, Cause.LAPSED))
     reply = Reply(Reason.LATE)
     effects.append(Answered(request.key, request.content, reply))
     return Outcome(sequence, reply, tuple(effects))

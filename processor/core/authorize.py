@@ -1,30 +1,27 @@
 """Deciding an authorization: may this card spend this?"""
 
-from processor.book.state import State
-from processor.core.expire import release
+from processor.book.state import Account, State
+from processor.core.holds import Hold, expired, post
 from processor.core.terms import Terms
+from processor.values.cards import Card
 from processor.values.clock import DAY_MS, year_month
 from processor.values.commands import Authorize
 from processor.values.effects import (
     Answered,
+    Cause,
     Effect,
-    Ending,
-    HoldPlaced,
     PinTriesRestored,
     PinTrySpent,
-    TransactionEnded,
+    TransactionAsked,
     TransactionOpened,
 )
 from processor.values.facts import Check, Facts
 from processor.values.outcome import Outcome, Reply, Verdict
 from processor.values.reasons import Reason
-from processor.values.requests import AUTH_CODE, Authorization
+from processor.values.requests import AUTH_CODE, Authorization, Direction
 from processor.values.sensitive import Evidence
 from rules.policy import refusal
 from rules.situation import Situation
-
-# DE 3, positions 1-2: debits that place a hold. Other types are refused until they are served.
-DEBITS = frozenset({"00", "01", "09", "11", "17", "18"})
 
 
 def questions(state: State, request: Authorization, evidence: Evidence) -> tuple[bool, bool]:
@@ -48,42 +45,83 @@ def decide(state: State, terms: Terms, command: Authorize, sequence: int, now_ms
     card = state.cards.get(request.card)
     account = state.accounts[card.account] if card is not None else None
     facts = _still_valid(command.facts, card.version if card is not None else 0)
-    effects: list[Effect] = []
-    available = 0
-    if account is not None:
-        due = state.due_holds_of(account, now_ms)
-        effects += release(state, due, Ending.EXPIRED)
-        available = account.available_minor + sum(state.holds[t].amount.minor for t in due)
-    verdicts = (
-        *_gate(state, terms, request),
-        *terms.policy.evaluate(
-            Situation(
-                request=request,
-                facts=facts,
-                card=card,
-                currency=account.currency if account is not None else "",
-                available_minor=available,
-                month=year_month(now_ms),
-            )
-        ),
-    )
+    due = state.due_holds_of(account, now_ms) if account is not None else []
+    earlier = _advised_before(state, request)
+    situation = _situation(state, request, facts, card, account, due, now_ms)
+    verdicts = (*_gate(state, terms, request, earlier), *terms.policy.evaluate(situation))
     reason = refusal(verdicts)
     auth_code = terms.identity.auth_code(sequence) if reason is None else ""
-    if card is not None:
-        if facts.pin is Check.FAILED and card.pin_tries_left > 0:
-            effects.append(PinTrySpent(card.token))
-        elif facts.pin is Check.PASSED and 0 < card.pin_tries_left < card.pin_tries_max:
-            effects.append(PinTriesRestored(card.token))
-    effects.append(_opened(request, sequence, auth_code, card.account if card is not None else ""))
-    if reason is not None:
-        effects.append(TransactionEnded(sequence, Ending.DECLINED))
-    elif request.amount.minor > 0:
-        assert card is not None, "the policy refuses unknown cards"
-        expires_ms = now_ms + request.hold_days * DAY_MS
-        effects.append(HoldPlaced(sequence, card.account, request.amount, expires_ms, request.hold_class))
+    effects: list[Effect] = [expired(state, number) for number in due]
+    effects += _pin_tries(card, facts)
+    effects.append(_known(request, sequence, earlier, auth_code, account.name if account else "", now_ms))
+    if reason is None:
+        assert account is not None, "the policy refuses unknown cards"
+        effects += _approved(state, request, earlier or sequence, account.name, now_ms)
     reply = Reply(reason or Reason.APPROVED, auth_code, facts.cvv, request.cvv_kind)
     effects.append(Answered(request.key, request.content, reply))
     return Outcome(sequence, reply, tuple(effects), verdicts)
+
+
+def _situation(  # noqa: PLR0913 - what a rule may look at
+    state: State,
+    request: Authorization,
+    facts: Facts,
+    card: Card | None,
+    account: Account | None,
+    due: list[int],
+    now_ms: int,
+) -> Situation:
+    freed_minor = sum(state.transactions[number].remaining_minor for number in due)
+    today = state.used_on(request.card, now_ms // DAY_MS)
+    return Situation(
+        request=request,
+        facts=facts,
+        card=card,
+        currency=account.currency if account is not None else "",
+        available_minor=account.available_minor + freed_minor if account is not None else 0,
+        today_count=today.count,
+        today_minor=today.minor,
+        month=year_month(now_ms),
+    )
+
+
+def _advised_before(state: State, request: Authorization) -> int | None:
+    """The transaction that an advice or a reversal opened for this request before it came."""
+    for key in request.match_keys:
+        if (number := state.by_key.get(key)) is not None and not state.transactions[number].asked:
+            return number
+    return None
+
+
+def _pin_tries(card: Card | None, facts: Facts) -> list[Effect]:
+    if card is None or card.pin_tries_left <= 0:
+        return []
+    if facts.pin is Check.FAILED:
+        return [PinTrySpent(card.token)]
+    if facts.pin is Check.PASSED and card.pin_tries_left < card.pin_tries_max:
+        return [PinTriesRestored(card.token)]
+    return []
+
+
+def _approved(state: State, request: Authorization, number: int, account: str, now_ms: int) -> list[Effect]:
+    """Hold a debit until it is posted, or post it at once; a credit waits for its posting and holds nothing.
+
+    What the network has posted in our place already is not posted again.
+    """
+    effects: list[Effect] = []
+    transaction = state.transactions.get(number)
+    posts_now = request.single_message and (transaction is None or not transaction.posted_minor)
+    if posts_now:
+        effects += post(state, number, account, request.amount, request.direction)
+    if request.direction is Direction.DEBIT and request.amount.minor:
+        hold = Hold(transaction)
+        hold.issuer_minor = request.amount.minor
+        hold.cleared_minor += request.amount.minor if posts_now else 0
+        if hold.network_minor is None:
+            hold.expires_ms = now_ms + request.hold_days * DAY_MS
+            hold.hold_class = request.hold_class
+        effects.append(hold.effect(number, Cause.AUTHORIZED))
+    return effects
 
 
 def _still_valid(facts: Facts, card_version: int) -> Facts:
@@ -97,26 +135,35 @@ def _still_valid(facts: Facts, card_version: int) -> Facts:
     )
 
 
-def _gate(state: State, terms: Terms, request: Authorization) -> tuple[Verdict, ...]:
-    """What comes before any policy: the network is signed on, the type is served, no reversal came first."""
+def _gate(state: State, terms: Terms, request: Authorization, earlier: int | None) -> tuple[Verdict, ...]:
+    """What comes before any policy: the network is signed on, and no reversal came first."""
     verdicts = []
     if not state.signed_on.get(request.network, request.network in terms.before_sign_on):
         verdicts.append(Verdict("signed_on", Reason.SIGNED_OFF))
-    if request.processing_code[:2] not in DEBITS:
-        verdicts.append(
-            Verdict("transaction_type", Reason.UNSUPPORTED_TRANSACTION, (request.processing_code,))
-        )
-    parked = [state.parked[key] for key in request.match_keys if key in state.parked]
-    if parked:
-        verdicts.append(Verdict("not_reversed_before", Reason.ALREADY_REVERSED, (parked[0],)))
+    if earlier is not None and state.transactions[earlier].issuer_void:
+        verdicts.append(Verdict("not_reversed_before", Reason.ALREADY_REVERSED, (earlier,)))
     return tuple(verdicts)
 
 
-def _opened(request: Authorization, sequence: int, auth_code: str, account: str) -> TransactionOpened:
-    """A declined transaction has no DE 38 to be found by."""
+def _known(  # noqa: PLR0913 - a transaction's beginning
+    request: Authorization, sequence: int, earlier: int | None, auth_code: str, account: str, now_ms: int
+) -> Effect:
+    """The transaction is opened, or found; a declined one has no DE 38 to be found by."""
     keys = tuple(
         [key.replace(AUTH_CODE, auth_code) for key in request.match_keys if auth_code or AUTH_CODE not in key]
     )
+    if earlier is not None:
+        return TransactionAsked(earlier, auth_code, keys)
     return TransactionOpened(
-        sequence, request.network, request.card, account, request.amount, auth_code, request.rrn, keys
+        transaction=sequence,
+        network=request.network,
+        card=request.card,
+        account=account,
+        amount=request.amount,
+        auth_code=auth_code,
+        rrn=request.rrn,
+        keys=keys,
+        asked=True,
+        single_message=request.single_message,
+        day=now_ms // DAY_MS,
     )

@@ -10,7 +10,7 @@ execute in the order in which they were received; different cards never wait for
 import functools
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, assert_never
 
 import msgspec
 
@@ -18,14 +18,16 @@ from processor.core.authorize import questions
 from processor.core.executor import Core
 from processor.values.cards import Card
 from processor.values.clock import Clock
-from processor.values.commands import Authorize, Lapse, Reverse
+from processor.values.commands import Advise, Authorize, Command, Lapse, Reverse
 from processor.values.facts import NOTHING_ASKED, Facts
 from processor.values.outcome import Outcome, Reply
 from processor.values.reasons import Reason
-from processor.values.requests import Authorization, Reversal
+from processor.values.requests import Advice, Authorization, Reversal
 from processor.values.sensitive import Evidence
 
 _NEVER = float("inf")
+
+Question = Authorization | Advice | Reversal
 
 
 class Asker(Protocol):
@@ -92,7 +94,7 @@ class Flight:
 
     def __init__(
         self,
-        request: Authorization | Reversal,
+        request: Question,
         evidence: Evidence | None,
         asker: Asker,
         received_ms: int,
@@ -132,7 +134,7 @@ class Desk:
 
     def admit(
         self,
-        request: Authorization | Reversal,
+        request: Question,
         evidence: Evidence | None,
         asker: Asker,
         received_ms: int,
@@ -214,13 +216,8 @@ class Desk:
     def _execute(self, flight: Flight, facts: Facts) -> None:
         """Decide, apply and append in one breath; then the card's next message may begin."""
         flight.verified_s = self._clock.monotonic_s()
-        request, received_ms = flight.request, flight.received_ms
-        flight.outcome = self._core.execute(
-            Authorize(request, facts, received_ms)
-            if isinstance(request, Authorization)
-            else Reverse(request, received_ms),
-            self._clock.wall_ms(),
-        )
+        command = _command(flight.request, facts, flight.received_ms)
+        flight.outcome = self._core.execute(command, self._clock.wall_ms())
         flight.executed_s = self._clock.monotonic_s()
         self._end_turn(flight)
         self._journal.when_durable(flight.outcome.sequence, functools.partial(self._answer, flight))
@@ -263,3 +260,15 @@ class Desk:
         assert flight.outcome is not None, "an answer needs a decision"
         for asker in flight.askers:
             asker.answer(flight.outcome, flight)
+
+
+def _command(request: Question, facts: Facts, received_ms: int) -> Command:
+    match request:
+        case Authorization():
+            return Authorize(request, facts, received_ms)
+        case Advice():
+            return Advise(request, received_ms)
+        case Reversal():
+            return Reverse(request, received_ms)
+        case _:
+            assert_never(request)

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import assert_never
 
 from processor.book.state import State
-from processor.core import administer, authorize, expire, reverse
+from processor.core import administer, advise, authorize, expire, reverse
 from processor.core.terms import Terms
 from processor.values.commands import (
+    Advise,
     Authorize,
     Command,
     ExpireHolds,
@@ -18,7 +19,7 @@ from processor.values.commands import (
 )
 from processor.values.outcome import Outcome, Reply
 from processor.values.reasons import Reason
-from processor.values.requests import Authorization, Reversal
+from processor.values.requests import Request
 
 LOGIC = 1  # grows when equal commands on equal states may get other answers
 
@@ -31,7 +32,7 @@ class Core:
         self._terms = terms
         self._append = append
 
-    def stored_answer(self, request: Authorization | Reversal) -> Outcome | None:
+    def stored_answer(self, request: Request) -> Outcome | None:
         """The answer to a question that was answered before, or None.
 
         The same key with other content is a duplicate: it gets no stored answer and moves no money.
@@ -72,7 +73,9 @@ def decide(state: State, terms: Terms, command: Command, sequence: int, now_ms: 
         case Authorize():
             return authorize.decide(state, terms, command, sequence, now_ms)
         case Reverse():
-            return reverse.decide(state, command, sequence)
+            return reverse.decide(state, command, sequence, now_ms)
+        case Advise():
+            return advise.decide(state, command, sequence, now_ms)
         case Lapse():
             return administer.lapse(state, command, sequence)
         case ExpireHolds():

@@ -87,7 +87,7 @@ class _Waiting:
 
     def answer(self, outcome: Outcome, flight: Flight | None) -> None:
         """Send the answer to the frame that asked."""
-        self._link.answer(self._message, outcome.reply, flight)
+        self._link.answer(self._message, outcome, flight)
 
 
 class CardLink:
@@ -129,11 +129,16 @@ class CardLink:
         if self._reason != "closed":
             self._board.log.warning("link ended", network=name, peer=self._peer, reason=self._reason)
 
-    def answer(self, asked: Message, reply: Reply, flight: Flight | None) -> None:
+    def answer(self, asked: Message, outcome: Outcome, flight: Flight | None) -> None:
         """Build the response to ``asked`` and queue it."""
         self._in_flight -= 1
         self._room.set()
-        self._send_reply(asked, reply, flight)
+        for alert in outcome.alerts:
+            self._board.meters.alert(self._network.profile.name, alert)
+            self._board.log.warning(
+                "look at this", reason=alert, network=self._network.profile.name, record=outcome.sequence
+            )
+        self._send_reply(asked, outcome.reply, flight)
 
     def stop_reading(self) -> None:
         """Ask nothing more of the peer: the link ends when what it has asked is answered."""
@@ -205,7 +210,7 @@ class CardLink:
 
     def _manage(self, request: NetworkManagement, message: Message, received_ms: int) -> None:
         """Sign-on and sign-off are state, so they are answered once they are on disk; an echo is not."""
-        accepted = Reply(Reason.ACCEPTED)
+        accepted = Outcome(0, Reply(Reason.ACCEPTED))
         if request.signal is Signal.ECHO:
             self.answer(message, accepted, None)
             return
@@ -229,14 +234,14 @@ class CardLink:
         self._board.log.warning("message refused", network=name, peer=self._peer, mti=mti, reason=str(error))
         if answerable:
             header = frame[: self._network.dialect.header.length_bytes]
-            self._send_reply(Message(header, mti, elements), Reply(reason), None)
+            self._send_reply(Message(header, mti, elements), Reply(reason), None, element)
 
-    def _send_reply(self, asked: Message, reply: Reply, flight: Flight | None) -> None:
+    def _send_reply(self, asked: Message, reply: Reply, flight: Flight | None, in_error: int = 0) -> None:
         network, board = self._network, self._board
         if self._over or (reply.reason is Reason.LATE and network.profile.timers.late == "silence"):
             return
         began_s = board.clock.monotonic_s()
-        response = network.responder.respond(asked, reply)
+        response = network.responder.respond(asked, reply, in_error)
         self._push(network.frame_rule.frame(network.codec.encode(response)))
         board.meters.answer(network.profile.name, response.mti, response.elements[39])
         board.meters.stage("encode", board.clock.monotonic_s() - began_s)

@@ -3,9 +3,11 @@
 from typing import Protocol
 
 from processor.iso8583.dialect import Dialect
-from processor.iso8583.framing import VISA_FRAME, FrameRule
+from processor.iso8583.framing import TWO_BYTE_FRAME, VISA_FRAME, FrameRule
+from processor.iso8583.tables.iso87_ascii import ISO87_ASCII
+from processor.iso8583.tables.mc_like import MC_LIKE
 from processor.iso8583.tables.visa_like import VISA_LIKE
-from processor.networks import visa_like
+from processor.networks import iso87_ascii, mc_like, visa_like
 from processor.values.outcome import Reply
 
 
@@ -20,11 +22,19 @@ class Adapter(Protocol):
         """The part of a match key called ``name`` in the profile, or empty when the message lacks it."""
         ...
 
-    def results(self, reply: Reply) -> dict[int, str]:
+    def reasons(self, elements: dict[int, str]) -> tuple[str, ...]:
+        """Why the network sent an advice or a reversal, in its own codes, the most telling first."""
+        ...
+
+    def replacement(self, elements: dict[int, str]) -> str:
+        """The digits of DE 95's new total in the cardholder's currency, or empty."""
+        ...
+
+    def results(self, asked: dict[int, str], reply: Reply) -> dict[int, str]:
         """The elements of a reply that tell what verification found."""
         ...
 
 
-ADAPTERS: dict[str, Adapter] = {"visa-like": visa_like}
-DIALECTS: dict[str, Dialect] = {"visa-like": VISA_LIKE}
-FRAMINGS: dict[str, FrameRule] = {"visa": VISA_FRAME}
+ADAPTERS: dict[str, Adapter] = {"visa-like": visa_like, "mc-like": mc_like, "iso87-ascii": iso87_ascii}
+DIALECTS: dict[str, Dialect] = {d.name: d for d in (VISA_LIKE, MC_LIKE, ISO87_ASCII)}
+FRAMINGS: dict[str, FrameRule] = {"visa": VISA_FRAME, "two-byte": TWO_BYTE_FRAME}

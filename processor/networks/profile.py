@@ -14,6 +14,11 @@ from processor.values.requests import CvvKind, Signal
 _NEVER_ECHOED = frozenset({35, 36, 43, 45, 52, 53, 55})
 
 
+Kind = Literal[
+    "authorization", "financial", "stand_in_advice", "financial_advice", "reversal", "network_management"
+]
+
+
 class Timers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``answer_ms`` is our own deadline, well inside the network's."""
 
@@ -36,6 +41,14 @@ class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     link: tuple[Link, ...]
 
 
+class Directions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What DE 3, positions 1-2, does to the cardholder's money. A type that is not listed is not served."""
+
+    debit: frozenset[str]
+    credit: frozenset[str]
+    none: frozenset[str]
+
+
 class Holds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a hold lives, by entry mode."""
 
@@ -53,12 +66,18 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     adapter: str
     luhn: Literal["check", "ignore"]
     pin_format_default: str
+    pin_formats: dict[str, str]
+    error_element: int
     before_sign_on: Literal["accept", "refuse"]
     timers: Timers
-    messages: dict[str, Literal["authorization", "reversal", "network_management"]]
+    currency_default: str
+    messages: dict[str, Kind]
     mandatory: dict[str, tuple[int, ...]]
     echo: dict[str, tuple[int, ...]]
     keys: Keys
+    directions: Directions
+    approving_codes: frozenset[str]
+    late_answer_reasons: frozenset[str]
     entry_modes: dict[str, CvvKind]
     holds: Holds
     network_management: dict[str, Signal]

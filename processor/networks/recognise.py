@@ -5,11 +5,20 @@ from collections.abc import Callable
 import msgspec
 
 from processor.iso8583.message import Message
+from processor.iso8583.subelements import ORIGINAL_DATA
 from processor.networks.adapters import ADAPTERS
-from processor.networks.profile import Profile
+from processor.networks.profile import Kind, Profile
 from processor.values.errors import DecodeError, Unsupported
 from processor.values.money import EXPONENT, Money
-from processor.values.requests import AUTH_CODE, Authorization, CvvKind, NetworkManagement, Reversal
+from processor.values.requests import (
+    AUTH_CODE,
+    Advice,
+    Authorization,
+    CvvKind,
+    Direction,
+    NetworkManagement,
+    Reversal,
+)
 from processor.values.sensitive import Evidence, Pan, Tokens
 
 _Elements = dict[int, str]
@@ -18,16 +27,22 @@ _Elements = dict[int, str]
 class Question(msgspec.Struct, frozen=True):
     """A recognised message: the request, and for an authorization the evidence to verify it with."""
 
-    request: Authorization | Reversal | NetworkManagement
+    request: Authorization | Advice | Reversal | NetworkManagement
     evidence: Evidence | None = None
 
 
 class Track2(msgspec.Struct, frozen=True):
     """DE 35: ``PAN D YYMM service-code PVKI PVV CVV``, as far as it goes."""
 
+    pan: str
     expiry: str
     service_code: str
     cvv: str
+
+    def __repr__(self) -> str:
+        return "Track2(...)"
+
+    __str__ = __repr__
 
 
 class Recogniser:
@@ -37,10 +52,18 @@ class Recogniser:
         self._profile = profile
         self._tokens = tokens
         self._adapter = ADAPTERS[profile.adapter]
-        self._by_kind: dict[str, Callable[[Message], Question]] = {
+        self._by_kind: dict[Kind, Callable[[Message], Question]] = {
             "authorization": self._authorization,
+            "financial": self._authorization,
+            "stand_in_advice": self._advice,
+            "financial_advice": self._advice,
             "reversal": self._reversal,
             "network_management": self._network_management,
+        }
+        self._directions = {
+            **dict.fromkeys(profile.directions.debit, Direction.DEBIT),
+            **dict.fromkeys(profile.directions.credit, Direction.CREDIT),
+            **dict.fromkeys(profile.directions.none, Direction.NONE),
         }
 
     def recognise(self, message: Message) -> Question:
@@ -48,11 +71,11 @@ class Recogniser:
 
         Raises:
             DecodeError: a mandatory element is missing or an element makes no sense, named in the error.
-            Unsupported: this message type is not served.
+            Unsupported: this message type or type of transaction is not served.
         """
         kind = self._profile.messages.get(message.mti)
         if kind is None:
-            raise Unsupported(message.mti, message.elements)
+            raise Unsupported(f"message type {message.mti}", message.mti, message.elements)
         try:
             self._check_mandatory(message)
             return self._by_kind[kind](message)
@@ -60,36 +83,41 @@ class Recogniser:
             raise DecodeError(error.element, error.rule, mti=message.mti, partial=message.elements) from None
 
     def _check_mandatory(self, message: Message) -> None:
-        for number in self._profile.mandatory[message.mti[:2]]:
+        for number in self._profile.mandatory[message.mti[:3] + "0"]:
             if number not in message.elements:
                 raise DecodeError(number, "mandatory element is missing")
 
     def _authorization(self, message: Message) -> Question:
         elements, profile = message.elements, self._profile
-        pan = self._pan(elements)
+        track = _track_2(elements)
+        pan = self._pan(elements, track)
         card = self._tokens.token(pan)
-        entry_mode = elements[22][:2]
-        track = _track_2(elements, pan)
+        entry_mode = elements.get(22, "")[:2]
         evidence, cvv_kind = self._evidence(elements, pan, entry_mode, track)
-        transaction_amount = _money(elements, 4, 49)
-        present = entry_mode in profile.holds.present_entry_modes
+        direction = self._directions.get(elements[3][:2])
+        if direction is None:
+            raise Unsupported(f"processing code {elements[3][:2]}", message.mti, elements)
+        transaction_amount = self._money(elements, 4, 49)
+        hold_days, hold_class = self._hold(entry_mode)
         request = Authorization(
             network=profile.name,
             mti=message.mti,
-            key=self._key("01", card, elements),
+            key=self._key(message.mti, card, elements),
             content=_content(profile.keys.content, elements),
-            match_keys=self._match_keys(card, elements, original=True),
+            match_keys=self._names(card, elements, own=True, auth_code=AUTH_CODE),
             card=card,
             pan_masked=pan.masked(),
             processing_code=elements[3],
-            amount=_money(elements, 6, 51) if 6 in elements else transaction_amount,
-            transaction_amount=transaction_amount,
-            transmitted=elements[7],
+            amount=self._money(elements, 6, 51) if 6 in elements else transaction_amount,
+            transmitted=elements.get(7, ""),
             stan=elements[11],
-            rrn=elements[37],
-            acquirer=elements[32],
-            terminal=elements[41],
-            merchant=elements[42],
+            rrn=elements.get(37, ""),
+            acquirer=elements.get(32, ""),
+            direction=direction,
+            single_message=message.mti[1] == "2",
+            transaction_amount=transaction_amount,
+            terminal=elements.get(41, ""),
+            merchant=elements.get(42, ""),
             merchant_category=elements.get(18, ""),
             country=elements.get(19, ""),
             entry_mode=entry_mode,
@@ -97,10 +125,88 @@ class Recogniser:
             expiry=elements.get(14) or (track.expiry if track else ""),
             pin_present=bool(evidence.pin_block),
             cvv_kind=cvv_kind,
-            hold_days=profile.holds.present_days if present else profile.holds.absent_days,
-            hold_class="card present" if present else "card absent",
+            hold_days=hold_days,
+            hold_class=hold_class,
         )
         return Question(request, evidence)
+
+    def _hold(self, entry_mode: str) -> tuple[int, str]:
+        """How long a hold of a card read in this way lives, and the row that says so."""
+        holds = self._profile.holds
+        if entry_mode in holds.present_entry_modes:
+            return holds.present_days, "card present"
+        return holds.absent_days, "card absent"
+
+    def _advice(self, message: Message) -> Question:
+        elements, profile = message.elements, self._profile
+        pan = self._pan(elements, None)
+        card = self._tokens.token(pan)
+        financial = profile.messages[message.mti] == "financial_advice"
+        reasons = self._adapter.reasons(elements)
+        hold_days, hold_class = self._hold(elements.get(22, "")[:2])
+        known_by = self._names(card, elements, own=True, auth_code=elements.get(38, ""))
+        request = Advice(
+            network=profile.name,
+            mti=message.mti,
+            key=self._key(message.mti, card, elements),
+            content=_content(profile.keys.content, elements),
+            match_keys=self._names(card, elements, own=False) + known_by,
+            card=card,
+            pan_masked=pan.masked(),
+            processing_code=elements[3],
+            amount=self._charged(elements),
+            transmitted=elements.get(7, ""),
+            stan=elements[11],
+            rrn=elements.get(37, ""),
+            acquirer=elements.get(32, ""),
+            # an advice is taken in whatever its type; one that is not known moves money as a purchase does
+            direction=self._directions.get(elements[3][:2], Direction.DEBIT),
+            known_by=known_by,
+            financial=financial,
+            approved=financial or elements[39] in profile.approving_codes,
+            auth_code=elements.get(38, ""),
+            reason=reasons[0] if reasons else "",
+            hold_days=hold_days,
+            hold_class=hold_class,
+        )
+        return Question(request)
+
+    def _reversal(self, message: Message) -> Question:
+        elements, profile = message.elements, self._profile
+        pan = self._pan(elements, None)
+        card = self._tokens.token(pan)
+        amount = self._charged(elements)
+        request = Reversal(
+            network=profile.name,
+            mti=message.mti,
+            key=self._key(message.mti, card, elements),
+            content=_content((*profile.keys.content, "95"), elements),
+            match_keys=self._names(card, elements, own=False),
+            card=card,
+            pan_masked=pan.masked(),
+            processing_code=elements[3],
+            amount=amount,
+            transmitted=elements.get(7, ""),
+            stan=elements[11],
+            rrn=elements.get(37, ""),
+            acquirer=elements.get(32, ""),
+            direction=self._directions.get(elements[3][:2], Direction.DEBIT),
+            total=self._total(elements, amount.currency),
+            of_late_answer=not profile.late_answer_reasons.isdisjoint(self._adapter.reasons(elements)),
+            of_posting=elements.get(90, "")[1:2] == "2",
+        )
+        if not request.match_keys:
+            raise DecodeError(90, "nothing names the original")
+        return Question(request)
+
+    def _total(self, elements: _Elements, currency: str) -> Money | None:
+        """The new total of a partial reversal, None where the whole is reversed."""
+        digits = self._adapter.replacement(elements)
+        return Money(int(digits), currency) if digits.strip("0") else None
+
+    def _charged(self, elements: _Elements) -> Money:
+        """The amount in the cardholder's currency: billing when present, else transaction."""
+        return self._money(elements, 6, 51) if 6 in elements else self._money(elements, 4, 49)
 
     def _evidence(
         self, elements: _Elements, pan: Pan, entry_mode: str, track: Track2 | None
@@ -124,59 +230,51 @@ class Recogniser:
             cvv_service_code=service_code,
             cvv_expiry=expiry,
             pin_block=elements.get(52, ""),
-            pin_format=security[4:6] or self._profile.pin_format_default,
+            pin_format=self._profile.pin_formats.get(security[4:6], self._profile.pin_format_default),
         )
         return evidence, kind
 
-    def _reversal(self, message: Message) -> Question:
-        elements = message.elements
-        pan = self._pan(elements)
-        card = self._tokens.token(pan)
-        request = Reversal(
-            network=self._profile.name,
-            mti=message.mti,
-            key=self._key("04", card, elements),
-            content=_content(self._profile.keys.content, elements),
-            match_keys=self._match_keys(card, elements, original=False),
-            card=card,
-            pan_masked=pan.masked(),
-            processing_code=elements[3],
-            amount=_money(elements, 6, 51) if 6 in elements else _money(elements, 4, 49),
-            transmitted=elements[7],
-            stan=elements[11],
-            rrn=elements[37],
-            acquirer=elements[32],
-        )
-        if not request.match_keys:
-            raise DecodeError(90, "nothing names the original")
-        return Question(request)
-
     def _network_management(self, message: Message) -> Question:
         elements = message.elements
-        signal = self._profile.network_management.get(elements[70])
+        signal = self._profile.network_management.get(elements.get(70, ""))
         if signal is None:
             raise DecodeError(70, "network management code is not known")
-        return Question(NetworkManagement(self._profile.name, message.mti, signal, elements[7], elements[11]))
+        return Question(
+            NetworkManagement(self._profile.name, message.mti, signal, elements.get(7, ""), elements[11])
+        )
 
-    def _pan(self, elements: _Elements) -> Pan:
+    def _pan(self, elements: _Elements, track: Track2 | None) -> Pan:
+        """The PAN of DE 2, which must be the track's; or the track's alone."""
+        digits = elements.get(2) or (track.pan if track is not None else "")
+        if track is not None and track.pan != digits:
+            raise DecodeError(35, "the track's PAN is not DE 2's")
         try:
-            pan = Pan(elements[2])
+            pan = Pan(digits)
         except ValueError:
             raise DecodeError(2, "not 12 to 19 digits") from None
         if self._profile.luhn == "check" and not pan.check_digit_fits():
             raise DecodeError(2, "the check digit is wrong")
         return pan
 
-    def _key(self, message_class: str, card: str, elements: _Elements) -> str:
-        parts = [elements.get(int(part), "") for part in self._profile.keys.repeat]
-        return "|".join((self._profile.name, message_class, card, *parts))
+    def _money(self, elements: _Elements, amount: int, currency: int) -> Money:
+        code = elements.get(currency) or (self._profile.currency_default if currency == 49 else "")
+        if code not in EXPONENT:
+            raise DecodeError(currency, "currency is missing or not known")
+        return Money(int(elements[amount]), code)
 
-    def _match_keys(self, card: str, elements: _Elements, *, original: bool) -> tuple[str, ...]:
+    def _key(self, mti: str, card: str, elements: _Elements) -> str:
+        """Equal for a question and its repeats; an advice is another question than a request."""
+        parts = [elements.get(int(part), "") for part in self._profile.keys.repeat]
+        return "|".join((self._profile.name, mti[:3], card, *parts))
+
+    def _names(self, card: str, elements: _Elements, *, own: bool, auth_code: str = "") -> tuple[str, ...]:
+        """Match keys: a message's ``own``, with ``auth_code`` for DE 38, or those of the one it is about."""
         keys = []
         for row, link in enumerate(self._profile.keys.link):
-            parts = [self._part(name, elements) for name in (link.original if original else link.later)]
-            if original:  # our DE 38 is not known yet; the core fills it in
-                parts = [AUTH_CODE if n == "38" else p for n, p in zip(link.original, parts, strict=True)]
+            if own:
+                parts = [auth_code if name == "38" else self._part(name, elements) for name in link.original]
+            else:
+                parts = [self._part(name, elements) for name in link.later]
             if all(parts):
                 keys.append("|".join((self._profile.name, str(row), card, *parts)))
         return tuple(keys)
@@ -184,42 +282,36 @@ class Recogniser:
     def _part(self, name: str, elements: _Elements) -> str:
         """A part of a match key: an element ("37"), a piece of DE 90 ("90.11"), or the adapter's ("62.2")."""
         if name.startswith("90."):
-            return _ORIGINAL_DATA[name](elements.get(90, ""))
-        if "." in name:
+            return _original_part(name, elements)
+        if not name.isdigit():
             return self._adapter.part(name, elements)
         value = elements.get(int(name), "")
         return value.lstrip("0") if name == "32" else value
 
 
-# DE 90: MTI 4, STAN 6, transmission 10, acquirer 11, forwarder 11 digits. Zeros mean not known; numbers are
-# zero-filled on the left, so acquirers compare without leading zeros.
-_ORIGINAL_DATA: dict[str, Callable[[str], str]] = {
-    "90.11": lambda original: original[4:10] if original[4:10].strip("0") else "",
-    "90.7": lambda original: original[10:20] if original[10:20].strip("0") else "",
-    "90.32": lambda original: original[20:31].lstrip("0"),
-}
+# Where DE 90 has what a key names. Zeros mean not known; institutions are compared without leading zeros.
+_ORIGINAL_PARTS = {"90.11": 2, "90.7": 3, "90.32": 4}
+
+
+def _original_part(name: str, elements: _Elements) -> str:
+    value = ORIGINAL_DATA.pick(_ORIGINAL_PARTS[name], elements.get(90, "")) or ""
+    if name == "90.32":
+        return value.lstrip("0")
+    return value if value.strip("0") else ""
 
 
 def _content(names: tuple[str, ...], elements: _Elements) -> str:
     return "|".join([elements.get(int(name), "") for name in names])
 
 
-def _money(elements: _Elements, amount: int, currency: int) -> Money:
-    code = elements.get(currency, "")
-    if code not in EXPONENT:
-        raise DecodeError(currency, "currency is missing or not known")
-    return Money(int(elements[amount]), code)
-
-
-def _track_2(elements: _Elements, pan: Pan) -> Track2 | None:
-    """Read DE 35, whose PAN must be DE 2's."""
+def _track_2(elements: _Elements) -> Track2 | None:
+    """Read DE 35."""
     if (track := elements.get(35)) is None:
         return None
-    account, separator, rest = track.replace("=", "D").partition("D")
-    if not separator or account != pan.reveal():
-        raise DecodeError(35, "the track's PAN is not DE 2's")
+    account, separator, rest = track.strip(";?").replace("=", "D").partition("D")
     # expiry 4, service code 3, PIN key index 1, PVV 4, CVV 3; "F" may pad the end
     rest = rest.rstrip("F")
-    if len(rest) < 7 or not (rest.isascii() and rest.isdigit()):
+    if not separator or len(rest) < 7 or not (rest.isascii() and rest.isdigit()):
         raise DecodeError(35, "no expiry and service code in digits after the PAN")
-    return Track2(expiry=rest[:4], service_code=rest[4:7], cvv=rest[12:15] if len(rest) >= 15 else "")
+    cvv = rest[12:15] if len(rest) >= 15 else ""
+    return Track2(pan=account, expiry=rest[:4], service_code=rest[4:7], cvv=cvv)

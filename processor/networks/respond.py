@@ -32,13 +32,18 @@ class Responder:
         self._adapter = ADAPTERS[profile.adapter]
         self._header = DIALECTS[profile.dialect].header
 
-    def respond(self, asked: Message, reply: Reply) -> Message:
-        """The response to ``asked``; its elements are whatever of the echo list the message has."""
+    def respond(self, asked: Message, reply: Reply, in_error: int = 0) -> Message:
+        """The response to ``asked``; its elements are whatever of the echo list the message has.
+
+        ``in_error`` is the element that a format-error reply is about, told where the network has a place for it.
+        """
         echo = self._profile.echo.get(asked.mti[:2], self._profile.echo["other"])
         elements = {number: asked.elements[number] for number in echo if number in asked.elements}
         if reply.auth_code:
             elements[38] = reply.auth_code
         elements[39] = self._profile.response_codes[reply.reason]
-        if asked.mti[:2] == "01":
-            elements.update(self._adapter.results(reply))
+        if asked.mti[1:3] in {"10", "20"}:
+            elements.update(self._adapter.results(asked.elements, reply))
+        if in_error and self._profile.error_element:
+            elements[self._profile.error_element] = f"{in_error:03}"
         return Message(self._header.reply(asked.header), response_mti(asked.mti), elements)

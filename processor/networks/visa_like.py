@@ -3,7 +3,8 @@
 CVV2 is in DE 126.10, the transaction identifier in DE 62.2, check results go into DE 44.
 """
 
-from processor.iso8583.tables.visa_like import CUSTOM_PAYMENT_SERVICE, PRIVATE_USE
+from processor.iso8583.tables.visa_like import CUSTOM_PAYMENT_SERVICE, NETWORK_PRIVATE_USE, PRIVATE_USE
+from processor.networks.replacement import new_total
 from processor.values.errors import DecodeError
 from processor.values.facts import Check
 from processor.values.outcome import Reply
@@ -35,7 +36,19 @@ def part(name: str, elements: dict[int, str]) -> str:
     return CUSTOM_PAYMENT_SERVICE.pick(2, elements[62]) or "" if 62 in elements else ""
 
 
-def results(reply: Reply) -> dict[int, str]:
+def reasons(elements: dict[int, str]) -> tuple[str, ...]:
+    """Why the network sent an advice or a reversal: DE 63.4 and 63.3, as far as they are there."""
+    if (private := elements.get(63)) is None:
+        return ()
+    return tuple(r for number in (4, 3) if (r := NETWORK_PRIVATE_USE.pick(number, private)))
+
+
+def replacement(elements: dict[int, str]) -> str:
+    """The new total of a partial reversal: DE 95's billing part where it is filled, else its transaction part."""
+    return new_total(elements.get(95, ""))
+
+
+def results(asked: dict[int, str], reply: Reply) -> dict[int, str]:  # noqa: ARG001 - nothing of it is needed
     """DE 44 with the card verification result: position 5 for CVV and iCVV, position 10 for CVV2."""
     if reply.cvv_kind is CvvKind.CVV2:
         mark = _CVV2_RESULT.get(reply.cvv, "")

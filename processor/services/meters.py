@@ -29,6 +29,7 @@ class Meters:
             "issuer_messages_refused", "Messages not served.", "network", "reason", "element"
         )
         self._hsm = self._counter("issuer_hsm", "Questions to the HSM and what became of them.", "result")
+        self._alerts = self._counter("issuer_alerts", "What somebody should look at.", "network", "alert")
         self._children: dict[tuple[str, ...], Counter] = {}
         self.codes: Tally[str] = Tally()
         self.stages: dict[str, Stage] = {
@@ -47,6 +48,10 @@ class Meters:
     def refused(self, network: str, reason: str, element: int = 0) -> None:
         """A message was not served: a format error in ``element``, an unknown type, an unmatched response."""
         self._child(self._messages, network, reason, str(element)).inc()
+
+    def alert(self, network: str, alert: str) -> None:
+        """Something happened that somebody should look at, such as money in suspense."""
+        self._child(self._alerts, network, alert).inc()
 
     def hsm(self, result: str) -> None:
         """What became of one question to the HSM."""

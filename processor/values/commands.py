@@ -10,7 +10,7 @@ from processor.values.effects import Effect
 from processor.values.facts import Facts
 from processor.values.money import Money
 from processor.values.outcome import Verdict
-from processor.values.requests import Authorization, Reversal
+from processor.values.requests import Advice, Authorization, Reversal
 
 
 class IssueCard(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
@@ -33,6 +33,13 @@ class Reverse(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
     """Undo what the original did, or remember that it must do nothing."""
 
     request: Reversal
+    received_ms: int
+
+
+class Advise(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
+    """Take in what the network decided or posted in our place."""
+
+    request: Advice
     received_ms: int
 
 
@@ -62,7 +69,7 @@ class ExpireHolds(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=Fal
     received_ms: int
 
 
-Command = IssueCard | Authorize | Reverse | Sign | Lapse | ExpireHolds
+Command = IssueCard | Authorize | Advise | Reverse | Sign | Lapse | ExpireHolds
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):

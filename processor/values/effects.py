@@ -12,13 +12,17 @@ from processor.values.money import Money
 from processor.values.outcome import Reply
 
 
-class Ending(enum.Enum):
-    """How a hold or a transaction came to its end."""
+class Cause(enum.Enum):
+    """Why a hold changed."""
 
-    DECLINED = "declined"
+    AUTHORIZED = "authorized"
+    STAND_IN = "stand_in"  # the network decided for us
     REVERSED = "reversed"
+    PARTLY_REVERSED = "partly_reversed"
+    VOIDED = "voided"  # our own answer came late or was not delivered
+    LAPSED = "lapsed"  # our deadline passed before the answer was durable
+    CLEARED = "cleared"
     EXPIRED = "expired"
-    LAPSED = "lapsed"
 
 
 class AccountOpened(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
@@ -35,15 +39,23 @@ class CardIssued(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=Fals
 
 
 class Posted(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
-    """Money moved between two ledger accounts of one currency: ``credit`` grows by what ``debit`` loses."""
+    """Money moved between two ledger accounts of one currency: ``credit`` grows by what ``debit`` loses.
 
+    ``transaction`` is the one it belongs to, 0 for what is none (an account being funded).
+    """
+
+    transaction: int
     debit: str
     credit: str
     amount: Money
 
 
 class TransactionOpened(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
-    """The first message of a transaction was answered; later ones find it by its keys."""
+    """The first message of a transaction came, whichever it was; later ones find it by its keys.
+
+    ``asked`` tells whether that was the request itself rather than an advice or a reversal about it; a
+    ``single_message`` transaction is posted as it is authorized. ``day`` is the UTC day whose limits it uses.
+    """
 
     transaction: int
     network: str
@@ -53,32 +65,38 @@ class TransactionOpened(msgspec.Struct, frozen=True, tag=True, array_like=True, 
     auth_code: str
     rrn: str
     keys: tuple[str, ...]
+    asked: bool
+    single_message: bool
+    day: int
 
 
-class TransactionEnded(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
-    """Nothing further is expected of this transaction."""
-
-    transaction: int
-    ending: Ending
-
-
-class HoldPlaced(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
-    """Money set aside until cleared, released or expired. ``hold_class`` says which expiry row applied."""
+class TransactionAsked(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
+    """The request of a transaction came after an advice or a reversal about it."""
 
     transaction: int
-    account: str
-    amount: Money
+    auth_code: str
+    keys: tuple[str, ...]
+
+
+class HoldSet(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
+    """What a transaction's hold is made of from now on, whole: not a difference.
+
+    ``issuer_minor`` is what we authorized, ``network_minor`` what the network authorized in our place, each
+    None where nobody did. A void part counts as nothing, whether it comes before or after its voiding.
+    ``cleared_minor`` has been posted. A ``closed`` hold holds nothing more. ``hold_class`` says which row of
+    the expiry table applied.
+    """
+
+    transaction: int
+    cause: Cause
+    issuer_minor: int | None
+    network_minor: int | None
+    issuer_void: bool
+    network_void: bool
+    cleared_minor: int
+    closed: bool
     expires_ms: int
     hold_class: str
-
-
-class HoldReleased(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
-    """The rest of a hold is free again."""
-
-    transaction: int
-    account: str
-    amount: Money
-    ending: Ending
 
 
 class PinTrySpent(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
@@ -101,13 +119,6 @@ class Answered(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False)
     reply: Reply
 
 
-class ReversalParked(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
-    """A reversal whose original has not been seen: an original with one of these keys takes no hold."""
-
-    keys: tuple[str, ...]
-    reversal: int
-
-
 class SignChanged(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
     """A network signed on or off."""
 
@@ -120,12 +131,10 @@ Effect = (
     | CardIssued
     | Posted
     | TransactionOpened
-    | TransactionEnded
-    | HoldPlaced
-    | HoldReleased
+    | TransactionAsked
+    | HoldSet
     | PinTrySpent
     | PinTriesRestored
     | Answered
-    | ReversalParked
     | SignChanged
 )

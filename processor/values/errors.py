@@ -68,10 +68,10 @@ class DecodeError(PeerError):
 
 
 class Unsupported(PeerError):  # noqa: N818 - says what the message is
-    """A sound message of a type that is not served; ``mti`` says which, ``elements`` are for the echoes."""
+    """A sound message that is not served; ``what`` says why, ``elements`` are for the echoes."""
 
-    def __init__(self, mti: str, elements: dict[int, str]) -> None:
-        super().__init__(f"message type {mti} is not served")
+    def __init__(self, what: str, mti: str, elements: dict[int, str]) -> None:
+        super().__init__(f"{what} is not served")
         self.mti = mti
         self.elements = elements
 

@@ -33,9 +33,13 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What a command came to. ``sequence`` is 0 when nothing was recorded (an answer given again)."""
+    """What a command came to. ``sequence`` is 0 when nothing was recorded (an answer given again).
+
+    ``alerts`` are short constants for what somebody should look at, such as money in suspense.
+    """
 
     sequence: int
     reply: Reply
     effects: "tuple[Effect, ...]" = ()
     verdicts: tuple[Verdict, ...] = ()
+    alerts: tuple[str, ...] = ()

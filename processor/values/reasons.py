@@ -24,6 +24,11 @@ class Reason(enum.Enum):
     CVV_MISSING = "cvv_missing"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     AMOUNT_LIMIT = "amount_limit"
+    COUNT_LIMIT = "count_limit"
+    BLOCKED_MERCHANT = "blocked_merchant"
+    BLOCKED_COUNTRY = "blocked_country"
+    BLOCKED_ENTRY_MODE = "blocked_entry_mode"
+    INVALID_AMOUNT = "invalid_amount"
     CURRENCY_NOT_HELD = "currency_not_held"
     UNSUPPORTED_TRANSACTION = "unsupported_transaction"
     ALREADY_REVERSED = "already_reversed"  # the reversal came before this original

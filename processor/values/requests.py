@@ -2,8 +2,8 @@
 
 These values are journaled, so no PAN (a token stands for it), PIN block, CVV, track or chip data is in them.
 ``key`` is equal on a question and its repeats; ``content`` is what must not differ between them.
-``match_keys`` are the names under which a later message can find this one; the profile builds them, and the
-part that needs our DE 38 is written as ``AUTH_CODE`` until there is one.
+Match keys are the names under which one message finds another; the profile builds them, and the part that
+needs our DE 38 is written as ``AUTH_CODE`` until there is one.
 """
 
 import enum
@@ -24,11 +24,19 @@ class CvvKind(enum.Enum):
     CVV2 = "cvv2"  # printed on the card: service code 000
 
 
-class Authorization(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
-    """An 0100 or 0101: may this card spend this?
+class Direction(enum.Enum):
+    """What a transaction does to the cardholder's money, by DE 3."""
 
-    ``amount`` is what the card's account would be charged: DE 6/51 when present, else DE 4/49.
-    ``expiry`` is YYMM as the message says it, from DE 14 or the track, or empty.
+    DEBIT = "debit"
+    CREDIT = "credit"
+    NONE = "none"
+
+
+class Request(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What every message about money has. ``amount`` is what the card's account is charged or credited.
+
+    ``match_keys`` of an authorization are the names it is known by; those of an advice or a reversal are the
+    names it gives the message it is about, best first.
     """
 
     network: str
@@ -40,11 +48,22 @@ class Authorization(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=F
     pan_masked: str
     processing_code: str
     amount: Money
-    transaction_amount: Money
     transmitted: str
     stan: str
     rrn: str
     acquirer: str
+    direction: Direction
+
+
+class Authorization(Request, frozen=True, tag=True, array_like=True, gc=False):
+    """An 0100 or 0200 (or its repeat): may this card spend this?
+
+    ``amount`` is DE 6/51 when present, else DE 4/49. A ``single_message`` (0200) is posted at once, the others
+    hold. ``expiry`` is YYMM as the message says it, from DE 14 or the track, or empty.
+    """
+
+    single_message: bool
+    transaction_amount: Money
     terminal: str
     merchant: str
     merchant_category: str
@@ -58,22 +77,33 @@ class Authorization(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=F
     hold_class: str
 
 
-class Reversal(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
-    """An 0420 or 0421: that purchase did not happen. ``match_keys`` name the original, best first."""
+class Advice(Request, frozen=True, tag=True, array_like=True, gc=False):
+    """An 0120 (the network decided for us) or 0220 (it has been posted): never declined, only taken in.
 
-    network: str
-    mti: str
-    key: str
-    content: str
-    match_keys: tuple[str, ...]
-    card: str
-    pan_masked: str
-    processing_code: str
-    amount: Money
-    transmitted: str
-    stan: str
-    rrn: str
-    acquirer: str
+    ``known_by`` are the names under which a later message may find it, ``approved`` what was decided. An 0220
+    is ``financial``. ``reason`` is why the network sent it, as the network codes it.
+    """
+
+    known_by: tuple[str, ...]
+    financial: bool
+    approved: bool
+    auth_code: str
+    reason: str
+    hold_days: int
+    hold_class: str
+
+
+class Reversal(Request, frozen=True, tag=True, array_like=True, gc=False):
+    """An 0400 or 0420: that did not happen, or only in part.
+
+    ``total`` is the new total of a partial reversal (DE 95), None for a full one. ``of_late_answer`` is a
+    reversal that speaks of our own late or undelivered answer and says nothing of what the network decided.
+    ``of_posting`` names an 02xx as its original.
+    """
+
+    total: Money | None
+    of_late_answer: bool
+    of_posting: bool
 
 
 class Signal(enum.Enum):

@@ -16,7 +16,7 @@ from processor.values.commands import IssueCard, Record
 from processor.values.facts import Check, Facts
 from processor.values.money import Money
 from processor.values.outcome import Outcome
-from processor.values.requests import AUTH_CODE, Authorization, CvvKind, Reversal
+from processor.values.requests import AUTH_CODE, Advice, Authorization, CvvKind, Direction, Reversal
 from processor.values.sensitive import Evidence, Pan
 from rules.policy import Policy, parse_policy
 
@@ -108,7 +108,7 @@ class Office:
             self.core.execute(command, NOW_MS)
         self.desk = Desk(self.core, self.hsm, self.disk, self.clock, limits)
 
-    def ask(self, request: Authorization | Reversal, evidence: Evidence | None = None) -> Asker:
+    def ask(self, request: Authorization | Advice | Reversal, evidence: Evidence | None = None) -> Asker:
         """Admit and end the batch."""
         asker = Asker()
         budget_s = 6.0 if isinstance(request, Authorization) else None
@@ -179,11 +179,13 @@ def purchase() -> Callable[..., Authorization]:
             pan_masked="400000******7899",
             processing_code="000000",
             amount=Money(minor, "840"),
-            transaction_amount=Money(minor, "840"),
             transmitted="1118120000",
             stan=stan,
             rrn=f"rrn{stan}",
             acquirer="432109",
+            direction=Direction.DEBIT,
+            single_message=False,
+            transaction_amount=Money(minor, "840"),
             terminal="TERM0001",
             merchant="MERCHANT0000001",
             merchant_category="5411",
@@ -220,6 +222,44 @@ def reversal() -> Callable[..., Reversal]:
             stan=stan,
             rrn=f"rrn{stan}",
             acquirer="432109",
+            direction=Direction.DEBIT,
+            total=None,
+            of_late_answer=False,
+            of_posting=False,
+        )
+        return msgspec.structs.replace(request, **changes)
+
+    return make
+
+
+@pytest.fixture
+def advice() -> Callable[..., Advice]:
+    """Makes the stand-in approval of the purchase with the same STAN."""
+
+    def make(stan: str = "000001", minor: int = 1000, token: str = "card", **changes: object) -> Advice:
+        financial = bool(changes.get("financial"))
+        request = Advice(
+            network="visa-like",
+            mti="0220" if financial else "0120",
+            key=f"{'02' if financial else '012'}|{token}|{stan}",
+            content=f"000000|{minor}|840",
+            match_keys=(f"2|{token}|{stan}",),
+            card=token,
+            pan_masked="400000******7899",
+            processing_code="000000",
+            amount=Money(minor, "840"),
+            transmitted="1118120002",
+            stan=stan,
+            rrn=f"rrn{stan}",
+            acquirer="432109",
+            direction=Direction.DEBIT,
+            known_by=(f"2|{token}|{stan}",),
+            financial=financial,
+            approved=True,
+            auth_code="STIP01",
+            reason="9020",
+            hold_days=7,
+            hold_class="card absent",
         )
         return msgspec.structs.replace(request, **changes)
 

@@ -17,10 +17,18 @@ from rules.situation import Situation
 def judge(policy, purchase, issue):
     """Evaluate the example policy on a purchase, with the card and facts changed as asked."""
 
-    def evaluate(*, card=None, facts=None, month="2611", available=100_000, known=True, **request):
+    def evaluate(
+        *, card=None, facts=None, month="2611", available=100_000, known=True, today=(0, 0), **request
+    ):
         plastic = msgspec.structs.replace(issue().card, **(card or {})) if known else None
         situation = Situation(
-            purchase(**request), Facts(**(facts or {})), plastic, "840" if known else "", available, month
+            purchase(**request),
+            Facts(**(facts or {})),
+            plastic,
+            "840" if known else "",
+            available,
+            *today,
+            month,
         )
         return policy.evaluate(situation)
 
