@@ -1,14 +1,17 @@
 """One request frame in, one reply frame out: parse by the table, run the handler, answer."""
 
+import os
 from collections import Counter
 
-from hsm_emulator.commands import HANDLERS, Handler, State
+from hsm_emulator.commands import HANDLERS
 from hsm_emulator.keyring import Keyring
 from hsm_emulator.lmk import VariantLmk
-from processor.hsm.commands import CODE_CHARACTERS, COMMANDS, encode_response
+from hsm_emulator.state import Handler, RandomBytes, State
+from processor.hsm.commands import CODE_CHARACTERS, Advice, encode_response
 from processor.hsm.errors import ErrorCode
 from processor.hsm.framing import HEADER_BYTES, frame_message
 from processor.hsm.layout import Layout
+from processor.hsm.table import COMMANDS
 
 
 class _Served:
@@ -25,14 +28,21 @@ class _Served:
 
 
 class Emulator:
-    """The HSM without its sockets. Deterministic, synchronous, in one thread.
+    """The HSM without its sockets. Synchronous, in one thread; deterministic but for ``random_bytes``.
 
     ``errors`` counts what was not answered 00, by command code and error code ("CY 01").
     """
 
-    def __init__(self, lmk: VariantLmk, *, authorised: bool, header_bytes: int = HEADER_BYTES) -> None:
+    def __init__(
+        self,
+        lmk: VariantLmk,
+        *,
+        authorised: bool,
+        header_bytes: int = HEADER_BYTES,
+        random_bytes: RandomBytes = os.urandom,
+    ) -> None:
         self.errors: Counter[str] = Counter()
-        self._state = State(Keyring(lmk), authorised)
+        self._state = State(lmk, Keyring(lmk), authorised, random_bytes)
         self._header_bytes = header_bytes
         self._served = {
             code.encode("ascii"): _Served(
@@ -66,13 +76,16 @@ class Emulator:
 
     def _answer(self, served: _Served, body: bytes) -> bytes:
         try:
-            result = served.request.read(body.decode("latin-1"))
-            if type(result) is dict:
-                result = served.handler(result, self._state)
+            parsed = served.request.read(body.decode("latin-1"))
+            result = parsed if isinstance(parsed, ErrorCode) else served.handler(parsed, self._state)
             if type(result) is dict:
                 if served.has_fields:
                     return encode_response(served.code, result)
                 result = ErrorCode.NO_ERROR
+            elif isinstance(result, Advice):
+                reply = encode_response(served.code, result)
+                self.errors[f"{served.code} {result.error.value}"] += 1
+                return reply
         except Exception as error:  # noqa: BLE001 - a faulty command answers 41; every other link lives on
             self.errors[f"{served.code} {type(error).__name__}"] += 1
             result = ErrorCode.INTERNAL_ERROR

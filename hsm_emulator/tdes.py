@@ -1,5 +1,7 @@
 """Triple DES in ECB mode with contexts that are made once and used for every block."""
 
+from typing import ClassVar
+
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.modes import ECB
@@ -34,6 +36,25 @@ def check_value(key: bytes) -> str:
     return Tdes(key).encrypt(bytes(BLOCK_BYTES)).hex().upper()
 
 
+class CheckedKey:
+    """A key of any length and type whose check value is asked for."""
+
+    KEY_LENGTHS: ClassVar[frozenset[int]] = KEY_LENGTHS
+    __slots__ = ("check_value",)
+
+    def __init__(self, key: bytes) -> None:
+        self.check_value = check_value(key)
+
+
 def has_odd_parity(key: bytes) -> bool:
     """Whether every byte has an odd number of one bits, as a DES key should."""
     return all(byte.bit_count() % 2 for byte in key)
+
+
+def with_odd_parity(key: bytes) -> bytes:
+    r"""The same key with the lowest bit of every byte set so that the parity is odd.
+
+    >>> with_odd_parity(b"\x00\x01\x02\x03").hex()
+    '01010202'
+    """
+    return bytes(byte if byte.bit_count() % 2 else byte ^ 1 for byte in key)
