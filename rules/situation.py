@@ -11,8 +11,8 @@ class Situation(msgspec.Struct, frozen=True, gc=False):
     """One request with its facts and the state it meets.
 
     ``card`` is None when it is not on file; then ``currency`` is empty and ``available_minor`` 0.
-    ``available_minor`` is what the account may spend now, in minor units of ``currency``. ``today_*`` is what the
-    card has had authorized on this UTC day before this request; ``month`` is YYMM.
+    ``available_minor`` is what the account may spend now, in minor units of ``currency``. ``today_*`` is what
+    the card has had authorized on this UTC day before this request; ``month`` is YYMM.
     """
 
     request: Authorization

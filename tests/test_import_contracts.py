@@ -45,19 +45,52 @@ def test_the_contracts_hold(copy):
 @pytest.mark.parametrize(
     ("module", "violation", "contract"),
     [
-        pytest.param("processor/values/money.py", "import processor.book.state", "floors", id="values import the book"),
-        pytest.param("processor/core/desk.py", "import processor.links.outbox", "floors", id="the core imports links"),
+        pytest.param(
+            "processor/values/money.py", "import processor.book.state", "floors", id="values import the book"
+        ),
+        pytest.param(
+            "processor/core/desk.py", "import processor.links.outbox", "floors", id="the core imports links"
+        ),
         pytest.param("processor/core/desk.py", "import trio", "Floors 0 to 5", id="the core imports trio"),
         pytest.param("rules/policy.py", "import socket", "Floors 0 to 5", id="a rule opens a socket"),
-        pytest.param("processor/app.py", "import hsm_emulator", "neither emulator", id="the processor imports the emulator"),
-        pytest.param("processor/app.py", "import simulators", "neither emulator", id="the processor imports simulators"),
-        pytest.param("rules/policy.py", "import processor.book.state", "Rules import", id="a rule looks into the book"),
-        pytest.param("processor/links/hsm_link.py", "import cryptography", "journal's cipher alone", id="a link encrypts"),
-        pytest.param("processor/journal/batch.py", "import cryptography", "only the cipher", id="a batch encrypts itself"),
-        pytest.param("hsm_emulator/server.py", "import processor.book.state", "The emulator shares", id="the emulator reads the book"),
-        pytest.param("simulators/cards.py", "import processor.core.desk", "Simulators speak", id="a simulator looks inside"),
+        pytest.param(
+            "processor/app.py",
+            "import hsm_emulator",
+            "neither emulator",
+            id="the processor imports the emulator",
+        ),
+        pytest.param(
+            "processor/app.py", "import simulators", "neither emulator", id="the processor imports simulators"
+        ),
+        pytest.param(
+            "rules/policy.py", "import processor.book.state", "Rules import", id="a rule looks into the book"
+        ),
+        pytest.param(
+            "processor/links/hsm_link.py",
+            "import cryptography",
+            "journal's cipher alone",
+            id="a link encrypts",
+        ),
+        pytest.param(
+            "processor/journal/batch.py",
+            "import cryptography",
+            "only the cipher",
+            id="a batch encrypts itself",
+        ),
+        pytest.param(
+            "hsm_emulator/server.py",
+            "import processor.book.state",
+            "The emulator shares",
+            id="the emulator reads the book",
+        ),
+        pytest.param(
+            "simulators/cards.py",
+            "import processor.core.desk",
+            "Simulators speak",
+            id="a simulator looks inside",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_violation_breaks_its_contract(copy, module, violation, contract):
     file = copy / module
     sound = file.read_text()

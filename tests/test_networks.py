@@ -195,7 +195,7 @@ def test_a_response_echoes_its_list_and_never_authentication_data(responder):
     ("reply", "result"),
     [
         pytest.param(Reply(Reason.CVV_FAILED, "", Check.FAILED, CvvKind.ICVV), "    1", id="a wrong iCVV"),
-        pytest.param(Reply(Reason.APPROVED, "A", Check.PASSED, CvvKind.CVV2), " " * 9 + "M", id="CVV2 matches"),
+        pytest.param(Reply(Reason.APPROVED, "A", Check.PASSED, CvvKind.CVV2), " " * 9 + "M", id="a match"),
         pytest.param(Reply(Reason.CVV2_FAILED, "", Check.FAILED, CvvKind.CVV2), " " * 9 + "N", id="no match"),
         pytest.param(
             Reply(Reason.VERIFICATION_UNAVAILABLE, "", Check.NO_ANSWER, CvvKind.CVV2), " " * 9 + "P",

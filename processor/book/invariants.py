@@ -12,7 +12,7 @@ def violations(state: State) -> list[str]:
     """Every broken invariant in words; empty when the books balance.
 
     Checked: ledgers sum to zero per currency; each account's held sum, hold set and next expiry are those of
-    its transactions with something remaining; the expiry index has exactly these; holds are in their account's
+    its transactions with something remaining; the expiry index has exactly these; holds are in the account's
     currency; every card has its account; what was posted for an account's transactions is in its ledger.
     """
     found = []

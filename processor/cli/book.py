@@ -10,7 +10,7 @@ import msgspec
 
 from processor.app import SHARD, keyring
 from processor.book.invariants import digest, violations
-from processor.book.state import State
+from processor.book.state import CLEARING, State
 from processor.journal.file_journal import FileJournal
 from processor.replay.recovery import recover
 from processor.secrets import load_secrets
@@ -51,9 +51,12 @@ def _findings(book: State) -> dict[str, Any]:
     broken = violations(book)
     held: Counter[str] = Counter()
     ledger: Counter[str] = Counter()
+    cleared: Counter[str] = Counter()
     for account in book.accounts.values():
         held[account.currency] += account.held_minor
         ledger[account.currency] += account.ledger_minor
+        if account.name.startswith(CLEARING):
+            cleared[account.currency] += account.ledger_minor
     return {
         "balanced": not broken,
         "violations": broken,
@@ -65,6 +68,7 @@ def _findings(book: State) -> dict[str, Any]:
         "answers": len(book.answers),
         "holds_open": len(book.holds),
         "held_minor": dict(held),
+        "cleared_minor": dict(cleared),
         "ledger_sum_minor": dict(ledger),
     }
 

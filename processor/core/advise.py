@@ -64,8 +64,8 @@ def _opened(request: Advice, sequence: int, account: str, now_ms: int) -> Transa
 def _posted(state: State, number: int, account: str, request: Advice, hold: Hold) -> list[Effect]:
     """Post the amount, even below zero, and let go of what the hold still held.
 
-    Where we were asked to post this very transaction (0200), the network has done so in our place: its posting
-    replaces ours.
+    Where we were asked to post this very transaction (0200), the network has done so in our place: what it
+    posted replaces what we did.
     """
     effects: list[Effect] = []
     debit_minor = request.amount.minor if request.direction is Direction.DEBIT else 0

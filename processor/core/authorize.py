@@ -62,7 +62,7 @@ def decide(state: State, terms: Terms, command: Authorize, sequence: int, now_ms
     return Outcome(sequence, reply, tuple(effects), verdicts)
 
 
-def _situation(  # noqa: PLR0913 - what a rule may look at
+def _situation(
     state: State,
     request: Authorization,
     facts: Facts,
@@ -145,7 +145,7 @@ def _gate(state: State, terms: Terms, request: Authorization, earlier: int | Non
     return tuple(verdicts)
 
 
-def _known(  # noqa: PLR0913 - a transaction's beginning
+def _known(
     request: Authorization, sequence: int, earlier: int | None, auth_code: str, account: str, now_ms: int
 ) -> Effect:
     """The transaction is opened, or found; a declined one has no DE 38 to be found by."""

@@ -67,7 +67,9 @@ def redo(state: State, record: Record) -> None:
     state.sequence, state.sequenced_ms = record.sequence, record.sequenced_ms
 
 
-def decide(state: State, terms: Terms, command: Command, sequence: int, now_ms: int) -> Outcome:
+def decide(  # noqa: PLR0911 - one for each command
+    state: State, terms: Terms, command: Command, sequence: int, now_ms: int
+) -> Outcome:
     """The outcome of a command; reads the state and nothing else."""
     match command:
         case Authorize():

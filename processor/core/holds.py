@@ -54,7 +54,7 @@ def expired(state: State, number: int) -> HoldSet:
 
 
 def post(state: State, number: int, account: str, amount: Money, direction: Direction) -> list[Effect]:
-    """Move an amount between the account and the network's clearing account; nothing for an amount of zero."""
+    """Move an amount between the account and the network's clearing account; an amount of zero does not."""
     if not amount.minor or direction is Direction.NONE:
         return []
     clearing = CLEARING + amount.currency

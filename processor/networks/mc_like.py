@@ -38,12 +38,12 @@ def reasons(elements: dict[int, str]) -> tuple[str, ...]:
 
 
 def replacement(elements: dict[int, str]) -> str:
-    """The new total of a partial reversal: DE 95's billing part where it is filled, else its transaction part."""
+    """The new total of a partial reversal: DE 95's billing part if filled, else the transaction part."""
     return new_total(elements.get(95, ""))
 
 
 def results(asked: dict[int, str], reply: Reply) -> dict[int, str]:
-    """DE 48: the category of the request, and the verification result (Y: CVC 1 is wrong; M, N, P for CVC 2)."""
+    """DE 48: the request's category, and the verification result (Y: CVC 1 is wrong; M, N, P for CVC 2)."""
     answer: dict[int, str] = {}
     if (category := ADDITIONAL_DATA.pick(_CATEGORY, asked.get(48, ""))) is not None:
         answer[_CATEGORY] = category

@@ -6,7 +6,7 @@ _TRANSACTION, _BILLING = 1, 3
 
 
 def new_total(replacement_amounts: str) -> str:
-    """The new total in the cardholder's currency: the billing part where it is filled, else the transaction part."""
+    """The new total in the cardholder's currency: the billing part if filled, else the transaction part."""
     if not replacement_amounts.strip("0 "):
         return ""
     billing = REPLACEMENT_AMOUNTS.pick(_BILLING, replacement_amounts) or ""

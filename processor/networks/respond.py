@@ -35,7 +35,7 @@ class Responder:
     def respond(self, asked: Message, reply: Reply, in_error: int = 0) -> Message:
         """The response to ``asked``; its elements are whatever of the echo list the message has.
 
-        ``in_error`` is the element that a format-error reply is about, told where the network has a place for it.
+        ``in_error`` is the element that a format-error reply is about, told where the network has a place.
         """
         echo = self._profile.echo.get(asked.mti[:2], self._profile.echo["other"])
         elements = {number: asked.elements[number] for number in echo if number in asked.elements}

@@ -44,7 +44,7 @@ def reasons(elements: dict[int, str]) -> tuple[str, ...]:
 
 
 def replacement(elements: dict[int, str]) -> str:
-    """The new total of a partial reversal: DE 95's billing part where it is filled, else its transaction part."""
+    """The new total of a partial reversal: DE 95's billing part if filled, else the transaction part."""
     return new_total(elements.get(95, ""))
 
 

@@ -58,7 +58,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Authorization(Request, frozen=True, tag=True, array_like=True, gc=False):
     """An 0100 or 0200 (or its repeat): may this card spend this?
 
-    ``amount`` is DE 6/51 when present, else DE 4/49. A ``single_message`` (0200) is posted at once, the others
+    ``amount`` is DE 6/51 when present, else DE 4/49. A ``single_message`` (0200) is posted at once, others
     hold. ``expiry`` is YYMM as the message says it, from DE 14 or the track, or empty.
     """
 

@@ -110,7 +110,7 @@ class Books(RuleBasedStateMachine):
         return FUNDS - sum(slip.posted + slip.held for slip in slips)
 
     @rule(card=st.sampled_from(CARDS), stan=STANS, minor=AMOUNTS, single=st.booleans())
-    def buy(self, card: str, stan: str, minor: int, single: bool) -> None:  # noqa: FBT001
+    def buy(self, card: str, stan: str, minor: int, single: bool) -> None:
         request, key = purchase(card, stan, minor, single=single), (card, stan)
         if self.core.stored_answer(request) is not None:
             return
@@ -135,7 +135,7 @@ class Books(RuleBasedStateMachine):
                 slip.cleared += minor
 
     @rule(card=st.sampled_from(CARDS), stan=STANS, minor=AMOUNTS, approved=st.booleans())
-    def stand_in(self, card: str, stan: str, minor: int, approved: bool) -> None:  # noqa: FBT001
+    def stand_in(self, card: str, stan: str, minor: int, approved: bool) -> None:
         names = (f"2|{card}|{stan}",)
         request = Advice(
             *common(card, f"012|{card}|{stan}|{len(self.records)}", names, minor),
@@ -166,7 +166,7 @@ class Books(RuleBasedStateMachine):
         slip.closed = True
 
     @rule(card=st.sampled_from(CARDS), stan=STANS, late=st.booleans(), of_posting=st.booleans())
-    def reverse(self, card: str, stan: str, late: bool, of_posting: bool) -> None:  # noqa: FBT001
+    def reverse(self, card: str, stan: str, late: bool, of_posting: bool) -> None:
         request = Reversal(
             *common(card, f"042|{card}|{stan}|{len(self.records)}", (f"2|{card}|{stan}",), 0),
             None, late, of_posting,

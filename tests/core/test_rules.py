@@ -121,7 +121,7 @@ def test_a_policy_is_known_by_its_content():
 @pytest.mark.parametrize(
     ("text", "problems"),
     [
-        pytest.param("pin_tries = 3\nrules = []", ["'card_known'", "'funds'"], id="a policy that would approve all"),
+        pytest.param("pin_tries = 3\nrules = []", ["'card_known'", "'funds'"], id="one that approves all"),
         pytest.param(MINIMAL.replace("3", "0"), ["pin_tries"], id="no PIN try at all"),
         pytest.param(MINIMAL + '[[rules]]\nrule = "magic"', ["rules[2]", "magic"], id="an unknown rule"),
         pytest.param(

@@ -98,7 +98,7 @@ def _check(client: Client, state: Path) -> None:
     """Hold the journal against the client's notes."""
     book = _recovered(state)
     opened = Counter(t.rrn for t in book.transactions.values())
-    held = {book.transactions[number].rrn: hold.amount.minor for number, hold in book.holds.items()}
+    held = {t.rrn: t.remaining_minor for t in book.transactions.values() if t.remaining_minor}
     assert set(opened.values()) <= {1}, "a question was decided twice"
     assert set(opened) <= set(client.sent), "a question came from nowhere"
     assert set(client.heard) <= set(opened), "an acknowledged answer is lost"

@@ -53,7 +53,7 @@ def _ask(link: Any, frame: bytes) -> bytes:
         pytest.param("visa_ecomm", "0110", "54", id="an e-commerce 0100 of a card that has expired since"),
         pytest.param("visa_f55", "0110", "54", id="a chip 0100 with PIN and three bitmaps"),
         pytest.param("visa_aft_sms_rev", "0430", "00", id="an 0420 whose original was never seen"),
-        pytest.param("visa_aft_sms", "0210", "12", id="an 0200, which is not served yet"),
+        pytest.param("visa_aft_sms", "0210", "54", id="an 0200 that pays an account"),
     ],
 )
 def test_a_real_frame_gets_its_reply(
