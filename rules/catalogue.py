@@ -5,6 +5,7 @@ that is not on file is refused by ``card_known`` alone: the other rules have not
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
@@ -221,10 +222,12 @@ class BlockedMerchants(
     """No business with these merchant categories (DE 18)."""
 
     categories: frozenset[str]
+    if_missing: Literal["refuse", "pass"] = "refuse"
 
     def compile(self) -> Rule:
-        """Refuse ``blocked_merchant``; a message that names no category is not refused by it."""
-        return _blocks("blocked_merchants", self.categories, Reason.BLOCKED_MERCHANT, "merchant_category")
+        """Refuse ``blocked_merchant``."""
+        blocked = _blocked(self.categories, self.if_missing)
+        return _blocks("blocked_merchants", blocked, Reason.BLOCKED_MERCHANT, "merchant_category")
 
 
 class BlockedCountries(
@@ -233,10 +236,12 @@ class BlockedCountries(
     """No business in these countries (DE 19, ISO 3166-1 numeric)."""
 
     countries: frozenset[str]
+    if_missing: Literal["refuse", "pass"] = "refuse"
 
     def compile(self) -> Rule:
-        """Refuse ``blocked_country``; a message that names no country is not refused by it."""
-        return _blocks("blocked_countries", self.countries, Reason.BLOCKED_COUNTRY, "country")
+        """Refuse ``blocked_country``."""
+        blocked = _blocked(self.countries, self.if_missing)
+        return _blocks("blocked_countries", blocked, Reason.BLOCKED_COUNTRY, "country")
 
 
 class BlockedEntryModes(
@@ -245,10 +250,17 @@ class BlockedEntryModes(
     """No cards read in these ways (DE 22, positions 1-2)."""
 
     entry_modes: frozenset[str]
+    if_missing: Literal["refuse", "pass"] = "refuse"
 
     def compile(self) -> Rule:
         """Refuse ``blocked_entry_mode``."""
-        return _blocks("blocked_entry_modes", self.entry_modes, Reason.BLOCKED_ENTRY_MODE, "entry_mode")
+        blocked = _blocked(self.entry_modes, self.if_missing)
+        return _blocks("blocked_entry_modes", blocked, Reason.BLOCKED_ENTRY_MODE, "entry_mode")
+
+
+def _blocked(listed: frozenset[str], if_missing: Literal["refuse", "pass"]) -> frozenset[str]:
+    """A missing element is an empty value; it does not pass unless the policy says so."""
+    return listed | {""} if if_missing == "refuse" else listed
 
 
 def _blocks(name: str, blocked: frozenset[str], reason: Reason, field: str) -> Rule:

@@ -56,7 +56,8 @@ def decide(state: State, terms: Terms, command: Authorize, sequence: int, now_ms
     effects.append(_known(request, sequence, earlier, auth_code, account.name if account else "", now_ms))
     if reason is None:
         assert account is not None, "the policy refuses unknown cards"
-        effects += _approved(state, request, earlier or sequence, account.name, now_ms)
+        number = earlier or sequence
+        effects += _approved(state, request, number, account.name, now_ms, has_expired=number in due)
     reply = Reply(reason or Reason.APPROVED, auth_code, facts.cvv, request.cvv_kind)
     effects.append(Answered(request.key, request.content, reply))
     return Outcome(sequence, reply, tuple(effects), verdicts)
@@ -103,10 +104,13 @@ def _pin_tries(card: Card | None, facts: Facts) -> list[Effect]:
     return []
 
 
-def _approved(state: State, request: Authorization, number: int, account: str, now_ms: int) -> list[Effect]:
+def _approved(  # noqa: PLR0913 - what a hold is made of
+    state: State, request: Authorization, number: int, account: str, now_ms: int, *, has_expired: bool
+) -> list[Effect]:
     """Hold a debit until it is posted, or post it at once; a credit waits for its posting and holds nothing.
 
-    What the network has posted in our place already is not posted again.
+    What the network has posted in our place already is not posted again, and its hold stays expired if this
+    very command has released it (``has_expired``).
     """
     effects: list[Effect] = []
     transaction = state.transactions.get(number)
@@ -115,6 +119,7 @@ def _approved(state: State, request: Authorization, number: int, account: str, n
         effects += post(state, number, account, request.amount, request.direction)
     if request.direction is Direction.DEBIT and request.amount.minor:
         hold = Hold(transaction)
+        hold.closed = hold.closed or has_expired
         hold.issuer_minor = request.amount.minor
         hold.cleared_minor += request.amount.minor if posts_now else 0
         if hold.network_minor is None:

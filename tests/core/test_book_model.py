@@ -257,5 +257,5 @@ class Books(RuleBasedStateMachine):
         assert digest(again) == digest(self.state)
 
 
-Books.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+Books.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestBooks = Books.TestCase

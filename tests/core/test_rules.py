@@ -8,7 +8,7 @@ from processor.values.errors import ConfigError
 from processor.values.facts import Check, Facts
 from processor.values.money import Money
 from processor.values.reasons import Reason
-from processor.values.requests import CvvKind
+from processor.values.requests import CvvKind, Direction
 from rules.policy import Policy, parse_policy, refusal
 from rules.situation import Situation
 
@@ -81,6 +81,19 @@ def judge(policy, purchase, issue):
         pytest.param({"minor": 100_000}, None, id="the last cent may be spent"),
         pytest.param({"minor": 100_001}, Reason.INSUFFICIENT_FUNDS, id="and not one more"),
         pytest.param({"amount": Money(1, "978")}, Reason.CURRENCY_NOT_HELD, id="another currency"),
+        pytest.param({"minor": 100_000, "today": (9, 99_900_000)}, None, id="the last cent of the day"),
+        pytest.param(
+            {"minor": 100_000, "today": (9, 99_900_001)}, Reason.AMOUNT_LIMIT, id="a cent over the day"
+        ),
+        pytest.param({"today": (9_999, 0)}, None, id="the last purchase of the day"),
+        pytest.param({"today": (10_000, 0)}, Reason.COUNT_LIMIT, id="one too many for the day"),
+        pytest.param({"merchant_category": "7995"}, Reason.BLOCKED_MERCHANT, id="a blocked merchant"),
+        pytest.param({"merchant_category": ""}, None, id="no category, which this policy lets pass"),
+        pytest.param(
+            {"direction": Direction.CREDIT, "minor": 10**9, "today": (10_000, 10**9)},
+            None,
+            id="a refund uses no limit",
+        ),
     ],
 )
 def test_what_is_refused(judge, case, reason):
@@ -96,6 +109,9 @@ def test_every_rule_that_applies_is_evaluated_and_the_first_refusal_is_told(judg
         ("not_expired", Reason.EXPIRED_CARD),
         ("cvv", Reason.CVV2_FAILED),
         ("amount_limit", Reason.AMOUNT_LIMIT),
+        ("daily_amount", Reason.AMOUNT_LIMIT),
+        ("daily_count", None),
+        ("blocked_merchants", None),
         ("funds", Reason.INSUFFICIENT_FUNDS),
     ]
     assert refusal(verdicts) is Reason.EXPIRED_CARD
@@ -108,6 +124,29 @@ def test_a_verdict_has_the_values_it_saw(judge):
 
 
 MINIMAL = 'pin_tries = 3\n[[rules]]\nrule = "card_known"\n[[rules]]\nrule = "funds"\n'
+
+
+@pytest.mark.parametrize(
+    ("rule", "missing", "reason"),
+    [
+        ('rule = "blocked_countries"\ncountries = ["840"]', {"country": ""}, Reason.BLOCKED_COUNTRY),
+        ('rule = "blocked_entry_modes"\nentry_modes = ["01"]', {"entry_mode": ""}, Reason.BLOCKED_ENTRY_MODE),
+        (
+            'rule = "blocked_merchants"\ncategories = ["5411"]',
+            {"merchant_category": ""},
+            Reason.BLOCKED_MERCHANT,
+        ),
+    ],
+    ids=["country", "entry mode", "merchant category"],
+)
+def test_what_is_missing_does_not_pass_unless_the_policy_says_so(purchase, issue, rule, missing, reason):
+    def judged(text, **changes):
+        situation = Situation(purchase(**changes), Facts(), issue().card, "840", 10**9, 0, 0, "2611")
+        return refusal(parse_policy(f"{MINIMAL}[[rules]]\n{text}", "x").evaluate(situation))
+
+    assert judged(rule) is reason
+    assert judged(rule, **missing) is reason
+    assert judged(f'{rule}\nif_missing = "pass"', **missing) is None
 
 
 def test_a_policy_is_known_by_its_content():
