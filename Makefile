@@ -24,7 +24,7 @@ check: .venv/installed
 	.venv/bin/lint-imports
 
 bench: .venv/installed
-	.venv/bin/python benchmarks/run.py
+	.venv/bin/python benchmarks/bench_end_to_end.py
 
 clean:
 	rm -rf .venv var
