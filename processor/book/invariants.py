@@ -57,7 +57,8 @@ def digest(state: State) -> str:
     encode = msgspec.msgpack.Encoder(order="deterministic").encode
     whole = hashlib.sha256(encode((state.sequence, state.sequenced_ms, state.signed_on)))
     for account in sorted(state.accounts.values(), key=lambda account: account.name):
-        whole.update(encode((account, sorted(account.holds))))
+        figures = (account.currency, account.ledger_minor, account.held_minor, account.next_expiry_ms)
+        whole.update(encode((account.name, figures, sorted(account.holds))))
     for part in (state.cards, state.transactions, state.by_key, state.usage, state.answers):
         for item in sorted(part.items()):
             whole.update(encode(item))

@@ -1,5 +1,6 @@
 """The state of one shard. Only ``apply`` changes it, live and in recovery alike."""
 
+import heapq
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -42,6 +43,9 @@ class Account(msgspec.Struct):
     held_minor: int = 0
     next_expiry_ms: int = 0
     holds: set[int] = msgspec.field(default_factory=set)
+    expiries: list[tuple[int, int]] = msgspec.field(
+        default_factory=list
+    )  # a heap, with closed holds still in it
 
     @property
     def available_minor(self) -> int:
@@ -231,16 +235,22 @@ class State:
     def _open(self, account: Account, number: int, expires_ms: int) -> None:
         self.holds.add((expires_ms, number))
         account.holds.add(number)
-        if not account.next_expiry_ms or expires_ms < account.next_expiry_ms:
-            account.next_expiry_ms = expires_ms
+        heapq.heappush(account.expiries, (expires_ms, number))
+        self._set_next_expiry(account)
 
     def _close(self, account: Account, number: int, expires_ms: int) -> None:
         self.holds.remove((expires_ms, number))
         account.holds.remove(number)
-        if expires_ms <= account.next_expiry_ms:
-            account.next_expiry_ms = min(
-                (self.transactions[other].expires_ms for other in account.holds), default=0
-            )
+        self._set_next_expiry(account)
+
+    def _set_next_expiry(self, account: Account) -> None:
+        """The first hold in the heap that is still open, and still expires then."""
+        heap = account.expiries
+        while heap and not (
+            heap[0][1] in account.holds and self.transactions[heap[0][1]].expires_ms == heap[0][0]
+        ):
+            heapq.heappop(heap)
+        account.next_expiry_ms = heap[0][0] if heap else 0
 
     def _use(self, transaction: Transaction, before_minor: int) -> None:
         """Count what was authorized more or less than before, on the day the transaction was opened."""

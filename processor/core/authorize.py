@@ -104,7 +104,7 @@ def _pin_tries(card: Card | None, facts: Facts) -> list[Effect]:
     return []
 
 
-def _approved(  # noqa: PLR0913 - what a hold is made of
+def _approved(
     state: State, request: Authorization, number: int, account: str, now_ms: int, *, has_expired: bool
 ) -> list[Effect]:
     """Hold a debit until it is posted, or post it at once; a credit waits for its posting and holds nothing.

@@ -149,6 +149,14 @@ def test_what_is_missing_does_not_pass_unless_the_policy_says_so(purchase, issue
     assert judged(f'{rule}\nif_missing = "pass"', **missing) is None
 
 
+def test_another_expiry_in_the_message_passes_where_the_policy_does_not_compare(purchase, issue):
+    for compare, reason in (("true", Reason.EXPIRY_MISMATCH), ("false", None)):
+        policy = parse_policy(f'{MINIMAL}[[rules]]\nrule = "not_expired"\ncompare = {compare}', "x")
+        situation = Situation(purchase(expiry="2612"), Facts(), issue().card, "840", 10**9, 0, 0, "2611")
+
+        assert refusal(policy.evaluate(situation)) is reason
+
+
 def test_a_policy_is_known_by_its_content():
     same = parse_policy("# a comment\n" + MINIMAL, "b")
     other = parse_policy(MINIMAL.replace("3", "4"), "c")
