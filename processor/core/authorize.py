@@ -46,7 +46,7 @@ def decide(state: State, terms: Terms, command: Authorize, sequence: int, now_ms
     account = state.accounts[card.account] if card is not None else None
     facts = _still_valid(command.facts, card.version if card is not None else 0)
     due = state.due_holds_of(account, now_ms) if account is not None else []
-    earlier = _advised_before(state, request)
+    earlier = _advised_before(state, request, account)
     situation = _situation(state, request, facts, card, account, due, now_ms)
     verdicts = (*_gate(state, terms, request, earlier), *terms.policy.evaluate(situation))
     reason = refusal(verdicts)
@@ -86,10 +86,16 @@ def _situation(
     )
 
 
-def _advised_before(state: State, request: Authorization) -> int | None:
-    """The transaction that an advice or a reversal opened for this request before it came."""
+def _advised_before(state: State, request: Authorization, account: Account | None) -> int | None:
+    """The transaction that an advice or a reversal opened for this request before it came.
+
+    One that went to another account (suspense: in another currency, say) is joined only to be refused.
+    """
     for key in request.match_keys:
-        if (number := state.by_key.get(key)) is not None and not state.transactions[number].asked:
+        number = state.by_key.get(key)
+        if number is None or (transaction := state.transactions[number]).asked:
+            continue
+        if transaction.issuer_void or (account is not None and transaction.account == account.name):
             return number
     return None
 

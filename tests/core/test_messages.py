@@ -130,6 +130,18 @@ def test_what_no_account_can_bear_goes_to_suspense_with_an_alert(office, advice,
     assert violations(office.state) == []
 
 
+def test_a_request_does_not_join_what_an_advice_in_another_currency_put_into_suspense(
+    office, purchase, advice
+):
+    for request in (advice(amount=Money(1000, "978")), purchase()):
+        office.ask(request)
+        office.settle()
+
+    assert office.state.accounts["suspense:978"].held_minor == 1000
+    assert office.state.accounts[CARD].held_minor == 1000
+    assert violations(office.state) == []
+
+
 def test_a_refund_is_approved_without_making_money_available_before_it_is_posted(play, office):
     reasons, held, ledger = play(("ask", {"direction": Direction.CREDIT}))
     assert (reasons, held, ledger) == ([Reason.APPROVED], 0, 100_000)
