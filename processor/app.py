@@ -121,6 +121,7 @@ class Processor:
             self._core, self._hsm, self._writer, clock, Limits(limits.in_flight_max, limits.transactions_max)
         )
         self._hsm.settle = self._desk.settle
+        self._log.info("state recovered", records=self.state.sequence, policy=self._policy.hash[:16])
         self._board = Switchboard(
             self._core, self._desk, self._writer, clock, self._meters, self._log, _link_limits(config)
         )
@@ -153,6 +154,7 @@ class Processor:
                 await self._serve_links(ports)
                 services.cancel_scope.cancel()
             outermost.cancel_scope.cancel()
+        self._log.close()
         if self._failure is not None:
             raise Failure(f"journal failed: {self._failure}")
 

@@ -12,6 +12,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -42,6 +43,12 @@ def _network(name: str) -> str:
     except ConfigError as error:
         raise ValueError("; ".join(error.problems)) from None
     return name
+
+
+def _folder(path: Path) -> Path:
+    if path == Path():
+        raise ValueError("must name a folder")
+    return path
 
 
 Address = Annotated[str, AfterValidator(_address)]
@@ -103,7 +110,7 @@ class Config(BaseSettings):
         extra="forbid", frozen=True, env_prefix="STANDIN_", env_nested_delimiter="__"
     )
 
-    state: Path = Path("var/state")
+    state: Annotated[Path, AfterValidator(_folder)] = Path("var/state")
     deck: Path | None = None
     policy: Path = Path("stand-in.toml")
     listen: tuple[ListenSection, ...] = ()
@@ -148,6 +155,8 @@ def load_config(path: Path, **overrides: Any) -> Config:  # noqa: ANN401 - pydan
         raise ConfigError([f"{path}: {error.strerror}"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: {error}"]) from None
+    except SettingsError as error:  # an environment value that is not what its key takes
+        raise ConfigError([f"environment: {error}"]) from None
     except ValidationError as error:
         problems = [f"{path}: {_where(e['loc'])}: {e['msg']}" for e in error.errors()]
         values = {**tomllib.loads(path.read_text("utf-8")), **given}

@@ -51,8 +51,12 @@ def _make(path: Path) -> None:
     """Write new secrets durably before anything is encrypted under them."""
     made = Secrets(*(secrets.token_hex(32) for _ in range(3)))
     temporary = path.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise ConfigError(
+            [f"{temporary}: another start is making secrets, or died doing so: remove it"]
+        ) from None
     try:
         os.write(descriptor, msgspec.json.format(msgspec.json.encode(made)))
         os.fsync(descriptor)

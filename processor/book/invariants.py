@@ -59,7 +59,10 @@ def digest(state: State) -> str:
     for account in sorted(state.accounts.values(), key=lambda account: account.name):
         figures = (account.currency, account.ledger_minor, account.held_minor, account.next_expiry_ms)
         whole.update(encode((account.name, figures, sorted(account.holds))))
-    for part in (state.cards, state.transactions, state.by_key, state.usage, state.answers):
+    for number, transaction in sorted(state.transactions.items()):
+        parts = [part for part in msgspec.structs.astuple(transaction) if part is not transaction.postings]
+        whole.update(encode((number, parts, sorted(transaction.postings.items(), key=lambda item: item[0]))))
+    for part in (state.cards, state.by_key, state.usage, state.answers):
         for item in sorted(part.items()):
             whole.update(encode(item))
     return whole.hexdigest()

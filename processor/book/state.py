@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from sortedcontainers import SortedList
@@ -17,12 +17,14 @@ from processor.values.effects import (
     PinTriesRestored,
     PinTrySpent,
     Posted,
+    PostingTaken,
     SignChanged,
     TransactionAsked,
     TransactionOpened,
 )
 from processor.values.money import Money
 from processor.values.outcome import Reply
+from processor.values.requests import Direction
 
 # Ledger accounts that are no cardholder's, one of each per currency.
 FUNDING = "funding:"  # the other side of what cardholders were given
@@ -53,28 +55,37 @@ class Account(msgspec.Struct):
         return self.ledger_minor - self.held_minor
 
 
-class Transaction(msgspec.Struct, gc=False):
-    """One purchase from its first message to its last, with its hold in two parts; see ``HoldSet``.
+class Posting(msgspec.Struct, gc=False):
+    """One posting of a transaction: what its account was debited for it, less what it was credited."""
 
-    ``posted_minor`` is what the account was debited for it, less what it was credited.
+    names: tuple[str, ...] = ()
+    minor: int = 0
+
+
+class Transaction(msgspec.Struct):
+    """One purchase from its first message to its last, with its authorization in two parts; see ``HoldSet``.
+
+    ``postings`` are by record, 0 being what we posted ourselves.
     """
 
     network: str
     card: str
     account: str
     amount: Money
+    direction: Direction
     auth_code: str
     rrn: str
     keys: tuple[str, ...]
     asked: bool
     single_message: bool
     day: int
-    posted_minor: int = 0
+    postings: dict[int, Posting] = msgspec.field(default_factory=dict)
     issuer_minor: int | None = None
     network_minor: int | None = None
     issuer_void: bool = False
     network_void: bool = False
-    cleared_minor: int = 0
+    cap_minor: int | None = None
+    posting_void: bool = False
     closed: bool = False
     expires_ms: int = 0
     hold_class: str = ""
@@ -82,14 +93,38 @@ class Transaction(msgspec.Struct, gc=False):
     @property
     def authorized_minor(self) -> int:
         """What is authorized in all: the network's decision where there is one, else ours."""
-        if self.network_minor is not None:
-            return 0 if self.network_void else self.network_minor
-        return 0 if self.issuer_void else self.issuer_minor or 0
+        return authorized_minor(self)
+
+    @property
+    def posted_minor(self) -> int:
+        """What the account was debited for it, less what it was credited."""
+        return sum(posting.minor for posting in self.postings.values())
 
     @property
     def remaining_minor(self) -> int:
-        """What the hold still holds."""
-        return 0 if self.closed else max(self.authorized_minor - self.cleared_minor, 0)
+        """What the hold still holds; only debits that are posted later hold anything."""
+        if self.closed or self.single_message or self.direction is not Direction.DEBIT:
+            return 0
+        return self.authorized_minor
+
+
+class Parts(Protocol):
+    """What an authorization is made of."""
+
+    issuer_minor: int | None
+    network_minor: int | None
+    issuer_void: bool
+    network_void: bool
+    cap_minor: int | None
+
+
+def authorized_minor(parts: Parts) -> int:
+    """The network's part where there is one, else ours; nothing if it is void, and never above the cap."""
+    if parts.network_minor is not None:
+        part = 0 if parts.network_void else parts.network_minor
+    else:
+        part = 0 if parts.issuer_void else parts.issuer_minor or 0
+    return part if parts.cap_minor is None else min(part, parts.cap_minor)
 
 
 class Usage(msgspec.Struct, gc=False):
@@ -125,6 +160,7 @@ class State:
             AccountOpened: self._account_opened,
             CardIssued: self._card_issued,
             Posted: self._posted,
+            PostingTaken: self._posting_taken,
             TransactionOpened: self._transaction_opened,
             TransactionAsked: self._transaction_asked,
             HoldSet: self._hold_set,
@@ -182,7 +218,14 @@ class State:
         if effect.transaction:
             transaction = self.transactions[effect.transaction]
             assert transaction.account in {effect.debit, effect.credit}, "a transaction moves its own account"
-            transaction.posted_minor += minor if transaction.account == effect.debit else -minor
+            assert transaction.remaining_minor == 0, "what is still held is not posted"
+            posting = transaction.postings.setdefault(effect.posting, Posting())
+            posting.minor += minor if transaction.account == effect.debit else -minor
+
+    def _posting_taken(self, effect: PostingTaken) -> None:
+        postings = self.transactions[effect.transaction].postings
+        assert effect.posting not in postings, "a posting is taken once"
+        postings[effect.posting] = Posting(effect.names)
 
     def _transaction_opened(self, effect: TransactionOpened) -> None:
         assert effect.transaction not in self.transactions, "a transaction is opened once"
@@ -192,6 +235,7 @@ class State:
             effect.card,
             effect.account,
             effect.amount,
+            effect.direction,
             effect.auth_code,
             effect.rrn,
             effect.keys,
@@ -219,9 +263,11 @@ class State:
         account = self.accounts.get(transaction.account)
         if account is not None and remaining:
             self._close(account, effect.transaction, transaction.expires_ms)
+        transaction.single_message = effect.single_message
         transaction.issuer_minor, transaction.network_minor = effect.issuer_minor, effect.network_minor
         transaction.issuer_void, transaction.network_void = effect.issuer_void, effect.network_void
-        transaction.cleared_minor, transaction.closed = effect.cleared_minor, effect.closed
+        transaction.cap_minor, transaction.posting_void = effect.cap_minor, effect.posting_void
+        transaction.closed = effect.closed
         transaction.expires_ms, transaction.hold_class = effect.expires_ms, effect.hold_class
         if transaction.remaining_minor:
             assert account is not None, "a hold needs an account"
@@ -253,9 +299,15 @@ class State:
         account.next_expiry_ms = heap[0][0] if heap else 0
 
     def _use(self, transaction: Transaction, before_minor: int) -> None:
-        """Count what was authorized more or less than before, on the day the transaction was opened."""
+        """Count what was authorized more or less than before, on the day the transaction was opened.
+
+        Credits use no limit, nor does what another account than the card's bears.
+        """
         now_minor = transaction.authorized_minor
-        if now_minor == before_minor or not transaction.card:
+        if now_minor == before_minor or transaction.direction is not Direction.DEBIT:
+            return
+        card = self.cards.get(transaction.card)
+        if card is None or card.account != transaction.account:
             return
         usage = self.usage.get(transaction.card)
         if usage is None or usage.day < transaction.day:

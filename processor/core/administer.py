@@ -1,7 +1,7 @@
 """Deciding what is not a question of money: cards issued, networks signed on and off, deadlines passed."""
 
 from processor.book.state import FUNDING, State
-from processor.core.holds import Hold, open_if_new, unpost
+from processor.core.holds import Draft, open_if_new
 from processor.values.commands import IssueCard, Lapse, Sign
 from processor.values.effects import (
     AccountOpened,
@@ -23,7 +23,7 @@ def issue_card(state: State, command: IssueCard, sequence: int) -> Outcome:
     effects = open_if_new(state, funding, funds.currency)
     effects.append(AccountOpened(card.account, funds.currency))
     if funds.minor:
-        effects.append(Posted(transaction=0, debit=funding, credit=card.account, amount=funds))
+        effects.append(Posted(transaction=0, posting=0, debit=funding, credit=card.account, amount=funds))
     effects.append(CardIssued(card))
     return Outcome(sequence, Reply(Reason.ACCEPTED), tuple(effects))
 
@@ -40,17 +40,10 @@ def lapse(state: State, command: Lapse, sequence: int) -> Outcome:
     """
     request = command.request
     effects: list[Effect] = []
-    number = command.decided
-    if number and number not in state.transactions:  # it joined what an advice had opened
-        number = state.find(request.match_keys) or 0
-    if number:
-        transaction = state.transactions[number]
-        if transaction.single_message:
-            effects += unpost(number, transaction)
-        hold = Hold(transaction)
-        hold.issuer_void = True
-        hold.cleared_minor = 0 if transaction.single_message else hold.cleared_minor
-        effects.append(hold.effect(number, Cause.LAPSED))
+    if command.transaction:
+        draft = Draft(command.transaction, state)
+        draft.issuer_void = True
+        effects += draft.effects(Cause.LAPSED)
     reply = Reply(Reason.LATE)
     effects.append(Answered(request.key, request.content, reply))
     return Outcome(sequence, reply, tuple(effects))

@@ -1,7 +1,7 @@
 """Deciding an authorization: may this card spend this?"""
 
 from processor.book.state import Account, State
-from processor.core.holds import Hold, expired, post
+from processor.core.holds import Draft, bears, expired, opened
 from processor.core.terms import Terms
 from processor.values.cards import Card
 from processor.values.clock import DAY_MS, year_month
@@ -13,7 +13,6 @@ from processor.values.effects import (
     PinTriesRestored,
     PinTrySpent,
     TransactionAsked,
-    TransactionOpened,
 )
 from processor.values.facts import Check, Facts
 from processor.values.outcome import Outcome, Reply, Verdict
@@ -46,21 +45,37 @@ def decide(state: State, terms: Terms, command: Authorize, sequence: int, now_ms
     account = state.accounts[card.account] if card is not None else None
     facts = _still_valid(command.facts, card.version if card is not None else 0)
     due = state.due_holds_of(account, now_ms) if account is not None else []
-    earlier = _advised_before(state, request, account)
+    earlier = _advised_before(state, request)
     situation = _situation(state, request, facts, card, account, due, now_ms)
     verdicts = (*_gate(state, terms, request, earlier), *terms.policy.evaluate(situation))
     reason = refusal(verdicts)
     auth_code = terms.identity.auth_code(sequence) if reason is None else ""
     effects: list[Effect] = [expired(state, number) for number in due]
     effects += _pin_tries(card, facts)
-    effects.append(_known(request, sequence, earlier, auth_code, account.name if account else "", now_ms))
-    if reason is None:
-        assert account is not None, "the policy refuses unknown cards"
-        number = earlier or sequence
-        effects += _approved(state, request, number, account.name, now_ms, has_expired=number in due)
+    keys = _known_by(request, auth_code)
+    account_name = account.name if account is not None else ""
+    if earlier is None:
+        first = opened(
+            request,
+            sequence,
+            account_name,
+            now_ms,
+            keys,
+            auth_code=auth_code,
+            asked=True,
+            single_message=request.single_message,
+        )
+        effects.append(first)
+        draft = Draft(sequence, state, first)
+    else:
+        effects.append(TransactionAsked(earlier, auth_code, keys))
+        draft = Draft(earlier, state)
+        draft.closed = draft.closed or earlier in due
+    if reason is None and request.direction is not Direction.NONE:
+        effects += _approved(request, draft, now_ms)
     reply = Reply(reason or Reason.APPROVED, auth_code, facts.cvv, request.cvv_kind)
     effects.append(Answered(request.key, request.content, reply))
-    return Outcome(sequence, reply, tuple(effects), verdicts)
+    return Outcome(sequence, reply, tuple(effects), verdicts, transaction=draft.number)
 
 
 def _situation(
@@ -86,16 +101,18 @@ def _situation(
     )
 
 
-def _advised_before(state: State, request: Authorization, account: Account | None) -> int | None:
+def _advised_before(state: State, request: Authorization) -> int | None:
     """The transaction that an advice or a reversal opened for this request before it came.
 
-    One that went to another account (suspense: in another currency, say) is joined only to be refused.
+    One that cannot bear the request (it is in another currency, say) is joined only to be refused.
     """
     for key in request.match_keys:
         number = state.by_key.get(key)
         if number is None or (transaction := state.transactions[number]).asked:
             continue
-        if transaction.issuer_void or (account is not None and transaction.account == account.name):
+        card = state.cards.get(request.card)
+        same_account = card is not None and transaction.account == card.account
+        if transaction.issuer_void or (same_account and bears(state, number, request)):
             return number
     return None
 
@@ -110,29 +127,14 @@ def _pin_tries(card: Card | None, facts: Facts) -> list[Effect]:
     return []
 
 
-def _approved(
-    state: State, request: Authorization, number: int, account: str, now_ms: int, *, has_expired: bool
-) -> list[Effect]:
-    """Hold a debit until it is posted, or post it at once; a credit waits for its posting and holds nothing.
-
-    What the network has posted in our place already is not posted again, and its hold stays expired if this
-    very command has released it (``has_expired``).
-    """
-    effects: list[Effect] = []
-    transaction = state.transactions.get(number)
-    posts_now = request.single_message and (transaction is None or not transaction.posted_minor)
-    if posts_now:
-        effects += post(state, number, account, request.amount, request.direction)
-    if request.direction is Direction.DEBIT and request.amount.minor:
-        hold = Hold(transaction)
-        hold.closed = hold.closed or has_expired
-        hold.issuer_minor = request.amount.minor
-        hold.cleared_minor += request.amount.minor if posts_now else 0
-        if hold.network_minor is None:
-            hold.expires_ms = now_ms + request.hold_days * DAY_MS
-            hold.hold_class = request.hold_class
-        effects.append(hold.effect(number, Cause.AUTHORIZED))
-    return effects
+def _approved(request: Authorization, draft: Draft, now_ms: int) -> list[Effect]:
+    """Our part of the authorization: held until it is posted, or posted at once as a single message."""
+    draft.single_message = draft.single_message or request.single_message
+    draft.issuer_minor = request.amount.minor
+    if draft.network_minor is None:
+        draft.expires_ms = now_ms + request.hold_days * DAY_MS
+        draft.hold_class = request.hold_class
+    return draft.effects(Cause.AUTHORIZED)
 
 
 def _still_valid(facts: Facts, card_version: int) -> Facts:
@@ -156,25 +158,8 @@ def _gate(state: State, terms: Terms, request: Authorization, earlier: int | Non
     return tuple(verdicts)
 
 
-def _known(
-    request: Authorization, sequence: int, earlier: int | None, auth_code: str, account: str, now_ms: int
-) -> Effect:
-    """The transaction is opened, or found; a declined one has no DE 38 to be found by."""
-    keys = tuple(
+def _known_by(request: Authorization, auth_code: str) -> tuple[str, ...]:
+    """The names of the transaction; a declined one has no DE 38 to be found by."""
+    return tuple(
         [key.replace(AUTH_CODE, auth_code) for key in request.match_keys if auth_code or AUTH_CODE not in key]
-    )
-    if earlier is not None:
-        return TransactionAsked(earlier, auth_code, keys)
-    return TransactionOpened(
-        transaction=sequence,
-        network=request.network,
-        card=request.card,
-        account=account,
-        amount=request.amount,
-        auth_code=auth_code,
-        rrn=request.rrn,
-        keys=keys,
-        asked=True,
-        single_message=request.single_message,
-        day=now_ms // DAY_MS,
     )

@@ -178,7 +178,7 @@ class Desk:
         late = [f for f in self._in_flight.values() if f.deadline_s <= now_s and not f.lapsed]
         for flight in late:
             self._lapse(flight)
-        self._work()
+            self._work()  # at once: a turn that is passed on must be taken before the next one lapses
         self.settle()
 
     def _overloaded(self) -> bool:
@@ -237,7 +237,7 @@ class Desk:
         assert isinstance(flight.request, Authorization), "only requests have deadlines"
         flight.lapsed = True
         flight.evidence = None
-        decided = flight.outcome.sequence if flight.outcome is not None else 0
+        decided = flight.outcome.transaction if flight.outcome is not None else 0
         if flight.outcome is None:
             self._end_turn(flight)
         now_ms = self._clock.wall_ms()

@@ -192,7 +192,7 @@ class CardLink:
         network.dialect.header.check(frame)
         try:
             message = network.codec.decode(frame)
-            question = network.recogniser.recognise(message)
+            question = network.recogniser.recognise(message, received_ms)
         except DecodeError as error:
             self._refuse(frame, error, error.partial, Reason.FORMAT_ERROR)
             return
@@ -231,7 +231,10 @@ class CardLink:
         answerable = wants_answer(mti)
         element = error.element if isinstance(error, DecodeError) else 0
         self._board.meters.refused(name, reason.value if answerable else "not_a_request", element)
-        self._board.log.warning("message refused", network=name, peer=self._peer, mti=mti, reason=str(error))
+        rule = error.rule if isinstance(error, DecodeError) else str(error)
+        self._board.log.warning(
+            "message refused", network=name, peer=self._peer, mti=mti, element=element, rule=rule
+        )
         if answerable:
             header = frame[: self._network.dialect.header.length_bytes]
             self._send_reply(Message(header, mti, elements), Reply(reason), None, element)
@@ -241,8 +244,14 @@ class CardLink:
         if self._over or (reply.reason is Reason.LATE and network.profile.timers.late == "silence"):
             return
         began_s = board.clock.monotonic_s()
-        response = network.responder.respond(asked, reply, in_error)
-        self._push(network.frame_rule.frame(network.codec.encode(response)))
+        try:
+            response = network.responder.respond(asked, reply, in_error)
+            data = network.codec.encode(response)
+        except (DecodeError, ValueError) as error:  # what was asked cannot be echoed: that harms one answer
+            board.meters.refused(network.profile.name, "unanswerable")
+            board.log.warning("answer cannot be written", network=network.profile.name, rule=str(error))
+            return
+        self._push(network.frame_rule.frame(data))
         board.meters.answer(network.profile.name, response.mti, response.elements[39])
         board.meters.stage("encode", board.clock.monotonic_s() - began_s)
         if flight is not None:

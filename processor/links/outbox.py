@@ -27,11 +27,6 @@ class Outbox:
         self._pushed.set()
         return True
 
-    @property
-    def empty(self) -> bool:
-        """Whether everything pushed has been handed to the socket."""
-        return not self._buffer
-
     def close_when_empty(self) -> None:
         """Let ``run`` return once everything is sent."""
         self._closing = True

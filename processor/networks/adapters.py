@@ -26,8 +26,8 @@ class Adapter(Protocol):
         """Why the network sent an advice or a reversal, in its own codes, the most telling first."""
         ...
 
-    def replacement(self, elements: dict[int, str]) -> str:
-        """The digits of DE 95's new total in the cardholder's currency, or empty."""
+    def replacement(self, elements: dict[int, str]) -> tuple[str, bool]:
+        """The digits of DE 95's new total, or empty, and whether they are the billing part."""
         ...
 
     def results(self, asked: dict[int, str], reply: Reply) -> dict[int, str]:

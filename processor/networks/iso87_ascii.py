@@ -19,9 +19,9 @@ def reasons(elements: dict[int, str]) -> tuple[str, ...]:
     return (elements[39],) if 39 in elements else ()
 
 
-def replacement(elements: dict[int, str]) -> str:
+def replacement(elements: dict[int, str]) -> tuple[str, bool]:
     """The new total of a partial reversal: DE 95's first part."""
-    return REPLACEMENT_AMOUNTS.pick(1, elements.get(95, "")) or ""
+    return REPLACEMENT_AMOUNTS.pick(1, elements.get(95, "")) or "", False
 
 
 def results(asked: dict[int, str], reply: Reply) -> dict[int, str]:  # noqa: ARG001

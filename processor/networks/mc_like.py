@@ -24,9 +24,9 @@ def part(name: str, elements: dict[int, str]) -> str:
     """The trace identifier, as the first message has it ("63+15") or a later one ("48.63"); or empty."""
     if name == "48.63":
         trace = ADDITIONAL_DATA.pick(_TRACE, elements[48]) if 48 in elements else None
-        return trace[:_TRACE_CHARACTERS] if trace else ""
+        return trace[:_TRACE_CHARACTERS] if trace and trace.strip("0 ") else ""
     assert name == "63+15", f"nothing called {name} identifies an mc-like transaction"
-    if 63 not in elements or 15 not in elements:
+    if 15 not in elements or not elements.get(63, "").strip("0 "):
         return ""
     return f"{elements[63][:9]:9}{elements[15]}"
 
@@ -37,15 +37,16 @@ def reasons(elements: dict[int, str]) -> tuple[str, ...]:
     return tuple(reason for reason in (detail, elements.get(39)) if reason)
 
 
-def replacement(elements: dict[int, str]) -> str:
-    """The new total of a partial reversal: DE 95's billing part if filled, else the transaction part."""
+def replacement(elements: dict[int, str]) -> tuple[str, bool]:
+    """DE 95's new total, and whether it is the billing part."""
     return new_total(elements.get(95, ""))
 
 
 def results(asked: dict[int, str], reply: Reply) -> dict[int, str]:
     """DE 48: the request's category, and the verification result (Y: CVC 1 is wrong; M, N, P for CVC 2)."""
     answer: dict[int, str] = {}
-    if (category := ADDITIONAL_DATA.pick(_CATEGORY, asked.get(48, ""))) is not None:
+    category = asked.get(48, "")[:1]  # not read with its rules: what cannot be read must be answerable
+    if category.isascii() and category.isalpha():
         answer[_CATEGORY] = category
     if reply.cvv_kind is CvvKind.CVV2:
         mark = _CVC2_RESULT.get(reply.cvv, "")

@@ -8,6 +8,7 @@ from processor.iso8583.message import Message
 from processor.iso8583.subelements import ORIGINAL_DATA
 from processor.networks.adapters import ADAPTERS
 from processor.networks.profile import Kind, Profile
+from processor.values.clock import DAY_MS
 from processor.values.errors import DecodeError, Unsupported
 from processor.values.money import EXPONENT, Money
 from processor.values.requests import (
@@ -17,6 +18,7 @@ from processor.values.requests import (
     CvvKind,
     Direction,
     NetworkManagement,
+    Original,
     Reversal,
 )
 from processor.values.sensitive import Evidence, Pan, Tokens
@@ -52,7 +54,7 @@ class Recogniser:
         self._profile = profile
         self._tokens = tokens
         self._adapter = ADAPTERS[profile.adapter]
-        self._by_kind: dict[Kind, Callable[[Message], Question]] = {
+        self._by_kind: dict[Kind, Callable[[Message, str], Question]] = {
             "authorization": self._authorization,
             "financial": self._authorization,
             "stand_in_advice": self._advice,
@@ -66,8 +68,8 @@ class Recogniser:
             **dict.fromkeys(profile.directions.none, Direction.NONE),
         }
 
-    def recognise(self, message: Message) -> Question:
-        """What the message asks.
+    def recognise(self, message: Message, received_ms: int = 0) -> Question:
+        """What the message asks. The UTC day of ``received_ms`` dates a message that names no day itself.
 
         Raises:
             DecodeError: a mandatory element is missing or an element makes no sense, named in the error.
@@ -78,7 +80,10 @@ class Recogniser:
             raise Unsupported(f"message type {message.mti}", message.mti, message.elements)
         try:
             self._check_mandatory(message)
-            return self._by_kind[kind](message)
+            self._day = (
+                message.elements.get(13) or message.elements.get(7, "")[:4] or str(received_ms // DAY_MS)
+            )
+            return self._by_kind[kind](message, _day(message.elements, received_ms))
         except DecodeError as error:
             raise DecodeError(error.element, error.rule, mti=message.mti, partial=message.elements) from None
 
@@ -87,7 +92,7 @@ class Recogniser:
             if number not in message.elements:
                 raise DecodeError(number, "mandatory element is missing")
 
-    def _authorization(self, message: Message) -> Question:
+    def _authorization(self, message: Message, day: str) -> Question:
         elements, profile = message.elements, self._profile
         track = _track_2(elements)
         pan = self._pan(elements, track)
@@ -102,9 +107,9 @@ class Recogniser:
         request = Authorization(
             network=profile.name,
             mti=message.mti,
-            key=self._key(message.mti, card, elements),
+            key=self._key(message.mti, card, elements, day),
             content=_content(profile.keys.content, elements),
-            match_keys=self._names(card, elements, own=True, auth_code=AUTH_CODE),
+            match_keys=self._names(card, elements, day, own=True, auth_code=AUTH_CODE),
             card=card,
             pan_masked=pan.masked(),
             processing_code=elements[3],
@@ -137,20 +142,20 @@ class Recogniser:
             return holds.present_days, "card present"
         return holds.absent_days, "card absent"
 
-    def _advice(self, message: Message) -> Question:
+    def _advice(self, message: Message, day: str) -> Question:
         elements, profile = message.elements, self._profile
         pan = self._pan(elements, None)
         card = self._tokens.token(pan)
         financial = profile.messages[message.mti] == "financial_advice"
         reasons = self._adapter.reasons(elements)
         hold_days, hold_class = self._hold(elements.get(22, "")[:2])
-        known_by = self._names(card, elements, own=True, auth_code=elements.get(38, ""))
+        known_by = self._names(card, elements, day, own=True, auth_code=elements.get(38, ""))
         request = Advice(
             network=profile.name,
             mti=message.mti,
-            key=self._key(message.mti, card, elements),
+            key=self._key(message.mti, card, elements, day),
             content=_content(profile.keys.content, elements),
-            match_keys=self._names(card, elements, own=False) + known_by,
+            match_keys=self._names(card, elements, day, own=False) + known_by,
             card=card,
             pan_masked=pan.masked(),
             processing_code=elements[3],
@@ -159,9 +164,9 @@ class Recogniser:
             stan=elements[11],
             rrn=elements.get(37, ""),
             acquirer=elements.get(32, ""),
-            # an advice is taken in whatever its type; one that is not known moves money as a purchase does
             direction=self._directions.get(elements[3][:2], Direction.DEBIT),
             known_by=known_by,
+            known_type=elements[3][:2] in self._directions,
             financial=financial,
             approved=financial or elements[39] in profile.approving_codes,
             auth_code=elements.get(38, ""),
@@ -171,7 +176,7 @@ class Recogniser:
         )
         return Question(request)
 
-    def _reversal(self, message: Message) -> Question:
+    def _reversal(self, message: Message, day: str) -> Question:
         elements, profile = message.elements, self._profile
         pan = self._pan(elements, None)
         card = self._tokens.token(pan)
@@ -179,9 +184,9 @@ class Recogniser:
         request = Reversal(
             network=profile.name,
             mti=message.mti,
-            key=self._key(message.mti, card, elements),
+            key=self._key(message.mti, card, elements, day),
             content=_content((*profile.keys.content, "95"), elements),
-            match_keys=self._names(card, elements, own=False),
+            match_keys=self._names(card, elements, day, own=False),
             card=card,
             pan_masked=pan.masked(),
             processing_code=elements[3],
@@ -191,18 +196,22 @@ class Recogniser:
             rrn=elements.get(37, ""),
             acquirer=elements.get(32, ""),
             direction=self._directions.get(elements[3][:2], Direction.DEBIT),
-            total=self._total(elements, amount.currency),
+            total=self._total(elements),
             of_late_answer=not profile.late_answer_reasons.isdisjoint(self._adapter.reasons(elements)),
-            of_posting=elements.get(90, "")[1:2] == "2",
+            original=_ORIGINALS.get(elements.get(90, "")[1:3], Original.AUTHORIZATION),
         )
         if not request.match_keys:
             raise DecodeError(90, "nothing names the original")
         return Question(request)
 
-    def _total(self, elements: _Elements, currency: str) -> Money | None:
+    def _total(self, elements: _Elements) -> Money | None:
         """The new total of a partial reversal, None where the whole is reversed."""
-        digits = self._adapter.replacement(elements)
-        return Money(int(digits), currency) if digits.strip("0") else None
+        digits, is_billing = self._adapter.replacement(elements)
+        if not digits.strip("0"):
+            return None
+        # the cardholder's currency is not named by every message; then it is the original's
+        currency = elements.get(51, "") if is_billing else elements.get(49, "")
+        return Money(int(digits), currency)
 
     def _charged(self, elements: _Elements) -> Money:
         """The amount in the cardholder's currency: billing when present, else transaction."""
@@ -234,7 +243,7 @@ class Recogniser:
         )
         return evidence, kind
 
-    def _network_management(self, message: Message) -> Question:
+    def _network_management(self, message: Message, _day: str) -> Question:
         elements = message.elements
         signal = self._profile.network_management.get(elements.get(70, ""))
         if signal is None:
@@ -262,25 +271,31 @@ class Recogniser:
             raise DecodeError(currency, "currency is missing or not known")
         return Money(int(elements[amount]), code)
 
-    def _key(self, mti: str, card: str, elements: _Elements) -> str:
+    def _key(self, mti: str, card: str, elements: _Elements, day: str) -> str:
         """Equal for a question and its repeats; an advice is another question than a request."""
-        parts = [elements.get(int(part), "") for part in self._profile.keys.repeat]
+        parts = [day if part == "day" else elements.get(int(part), "") for part in self._profile.keys.repeat]
         return "|".join((self._profile.name, mti[:3], card, *parts))
 
-    def _names(self, card: str, elements: _Elements, *, own: bool, auth_code: str = "") -> tuple[str, ...]:
+    def _names(
+        self, card: str, elements: _Elements, day: str, *, own: bool, auth_code: str = ""
+    ) -> tuple[str, ...]:
         """Match keys: a message's ``own``, with ``auth_code`` for DE 38, or those of the one it is about."""
         keys = []
         for row, link in enumerate(self._profile.keys.link):
             if own:
-                parts = [auth_code if name == "38" else self._part(name, elements) for name in link.original]
+                parts = [
+                    auth_code if name == "38" else self._part(name, elements, day) for name in link.original
+                ]
             else:
-                parts = [self._part(name, elements) for name in link.later]
+                parts = [self._part(name, elements, day) for name in link.later]
             if all(parts):
                 keys.append("|".join((self._profile.name, str(row), card, *parts)))
         return tuple(keys)
 
-    def _part(self, name: str, elements: _Elements) -> str:
+    def _part(self, name: str, elements: _Elements, day: str) -> str:
         """A part of a match key: an element ("37"), a piece of DE 90 ("90.11"), or the adapter's ("62.2")."""
+        if name == "day":
+            return day
         if name.startswith("90."):
             return _original_part(name, elements)
         if not name.isdigit():
@@ -290,6 +305,7 @@ class Recogniser:
 
 
 # Where DE 90 has what a key names. Zeros mean not known; institutions are compared without leading zeros.
+_ORIGINALS = {"20": Original.SINGLE_MESSAGE, "22": Original.POSTING}
 _ORIGINAL_PARTS = {"90.11": 2, "90.7": 3, "90.32": 4}
 
 
@@ -298,6 +314,11 @@ def _original_part(name: str, elements: _Elements) -> str:
     if name == "90.32":
         return value.lstrip("0")
     return value if value.strip("0") else ""
+
+
+def _day(elements: _Elements, received_ms: int) -> str:
+    """The day a message is of: its own MMDD, local before transmission, else the UTC day of its arrival."""
+    return elements.get(13) or elements.get(7, "")[:4] or str(received_ms // DAY_MS)
 
 
 def _content(names: tuple[str, ...], elements: _Elements) -> str:

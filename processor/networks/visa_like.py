@@ -33,7 +33,8 @@ def cvv2(elements: dict[int, str]) -> str:
 def part(name: str, elements: dict[int, str]) -> str:
     """A part of a match key that is not a whole element: "62.2", or empty when the message has none."""
     assert name == "62.2", f"no sub-element {name} identifies a visa-like transaction"
-    return CUSTOM_PAYMENT_SERVICE.pick(2, elements[62]) or "" if 62 in elements else ""
+    identifier = CUSTOM_PAYMENT_SERVICE.pick(2, elements[62]) if 62 in elements else None
+    return identifier if identifier and identifier.strip("0") else ""
 
 
 def reasons(elements: dict[int, str]) -> tuple[str, ...]:
@@ -43,8 +44,8 @@ def reasons(elements: dict[int, str]) -> tuple[str, ...]:
     return tuple(r for number in (4, 3) if (r := NETWORK_PRIVATE_USE.pick(number, private)))
 
 
-def replacement(elements: dict[int, str]) -> str:
-    """The new total of a partial reversal: DE 95's billing part if filled, else the transaction part."""
+def replacement(elements: dict[int, str]) -> tuple[str, bool]:
+    """DE 95's new total, and whether it is the billing part."""
     return new_total(elements.get(95, ""))
 
 

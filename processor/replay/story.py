@@ -30,6 +30,7 @@ from processor.values.effects import (
     PinTriesRestored,
     PinTrySpent,
     Posted,
+    PostingTaken,
     SignChanged,
     TransactionAsked,
     TransactionOpened,
@@ -136,7 +137,7 @@ def _asked(command: Command) -> str:
         case Authorize() | Advise() | Reverse():
             return _request(command.request)
         case Lapse():
-            decided = f"decided in record {command.decided}" if command.decided else "not decided yet"
+            decided = f"transaction {command.transaction}" if command.transaction else "not decided yet"
             return f"{_request(command.request)}, {decided}"
         case Sign():
             return f"{command.network} signs {'on' if command.signed_on else 'off'}"
@@ -193,13 +194,18 @@ def _posted(effect: Posted) -> str:
     return f"{effect.amount} posted from {effect.debit} to {effect.credit}{about}"
 
 
+def _taken(effect: PostingTaken) -> str:
+    return f"posting {effect.posting} of the network's taken for transaction {effect.transaction}"
+
+
 def _hold(effect: HoldSet) -> str:
     ours = _part(effect.issuer_minor, void=effect.issuer_void)
     network = _part(effect.network_minor, void=effect.network_void)
+    cap = f", not above {effect.cap_minor}" if effect.cap_minor is not None else ""
     state = "closed" if effect.closed else f"until {_utc(effect.expires_ms)} ({effect.hold_class})"
     return (
         f"hold of transaction {effect.transaction} {effect.cause.value.replace('_', ' ')}: ours {ours},"
-        f" the network's {network}, cleared {effect.cleared_minor} (minor units), {state}"
+        f" the network's {network} (minor units){cap}, {state}"
     )
 
 
@@ -223,6 +229,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     TransactionOpened: _opened,
     TransactionAsked: _asked_after_all,
     HoldSet: _hold,
+    PostingTaken: _taken,
     PinTrySpent: lambda effect: f"a PIN try of card {effect.card} spent",
     PinTriesRestored: lambda effect: f"the PIN tries of card {effect.card} restored",
     Answered: _answered,

@@ -1,13 +1,13 @@
 """Group commit: one thread writes what queued up while it wrote the batch before.
 
 The loop appends values; the thread encodes, encrypts, writes and syncs. There is no gathering delay: a batch
-is whatever arrived during the previous fsync. A failed write or fsync ends the process, because memory is
+is whatever arrived during the previous fsync. Whatever makes writing fail ends the process, because memory is
 then ahead of the disk; ``failed`` tells the one who runs the process.
 """
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 import trio
@@ -18,6 +18,9 @@ from processor.values.errors import Full, JournalError
 
 IDLE_SEAL_S = 0.5  # quiet for this long: seal, so that damage to the last batch cannot pass for a torn tail
 PREPARE_S = 0.25  # how often to look whether a next segment is wanted
+
+
+BATCH_BYTES_MAX = 256 * 1024  # a longer queue is written in several batches; a segment holds at least four
 
 
 class JournalFigures(msgspec.Struct):
@@ -108,13 +111,16 @@ class JournalWriter:
         try:
             while (batch := self._next_batch()) is not None:
                 if batch:
-                    durable = self._append_batch(batch[0].sequence, [encode(record) for record in batch])
-                    token.run_sync_soon(self._made_durable, durable)
+                    for first_seq, encoded in _cut(batch[0].sequence, [encode(record) for record in batch]):
+                        durable = self._append_batch(first_seq, encoded)
+                        token.run_sync_soon(self._made_durable, durable)
                 else:
                     self._journal.seal(self._lease)
             self._journal.release(self._lease)
         except JournalError as error:
             token.run_sync_soon(self._failed, error)
+        except BaseException as error:  # noqa: BLE001 - a thread that dies unnoticed would answer nobody, for ever
+            token.run_sync_soon(self._failed, JournalError(f"the writer failed: {error!r}"))
 
     def _next_batch(self) -> list[Record] | None:
         """What is queued; empty after a quiet time; None when stopping and everything is written."""
@@ -143,3 +149,18 @@ class JournalWriter:
         waiting = self._waiting
         while waiting and waiting[0][0] <= sequence:
             waiting.popleft()[1]()
+
+
+def _cut(first_seq: int, encoded: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+    """Cut a queue into batches of bounded size, each with its first sequence."""
+    batch: list[bytes] = []
+    size = 0
+    for record in encoded:
+        if batch and size + len(record) > BATCH_BYTES_MAX:
+            yield first_seq, batch
+            first_seq += len(batch)
+            batch, size = [], 0
+        batch.append(record)
+        size += len(record)
+    if batch:
+        yield first_seq, batch

@@ -54,11 +54,11 @@ class Sign(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
 class Lapse(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
     """The deadline of a request passed before its answer was durable.
 
-    ``decided`` is the sequence of the decision to take back, 0 when there was none yet.
+    ``transaction`` is the one whose decision is taken back, 0 when there was none yet.
     """
 
     request: Authorization
-    decided: int
+    transaction: int
     received_ms: int
 
 

@@ -10,6 +10,7 @@ import msgspec
 from processor.values.cards import Card
 from processor.values.money import Money
 from processor.values.outcome import Reply
+from processor.values.requests import Direction
 
 
 class Cause(enum.Enum):
@@ -41,13 +42,23 @@ class CardIssued(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=Fals
 class Posted(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
     """Money moved between two ledger accounts of one currency: ``credit`` grows by what ``debit`` loses.
 
-    ``transaction`` is the one it belongs to, 0 for what is none (an account being funded).
+    ``transaction`` is the one it belongs to, 0 for what is none (an account being funded); ``posting`` is the
+    record whose message it is part of, 0 for what we post ourselves when a single message is authorized.
     """
 
     transaction: int
+    posting: int
     debit: str
     credit: str
     amount: Money
+
+
+class PostingTaken(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
+    """The network has posted for a transaction (0220); a reversal may name this posting by its names."""
+
+    transaction: int
+    posting: int
+    names: tuple[str, ...]
 
 
 class TransactionOpened(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
@@ -62,6 +73,7 @@ class TransactionOpened(msgspec.Struct, frozen=True, tag=True, array_like=True, 
     card: str
     account: str
     amount: Money
+    direction: Direction
     auth_code: str
     rrn: str
     keys: tuple[str, ...]
@@ -79,21 +91,24 @@ class TransactionAsked(msgspec.Struct, frozen=True, tag=True, array_like=True, g
 
 
 class HoldSet(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
-    """What a transaction's hold is made of from now on, whole: not a difference.
+    """What a transaction's authorization is made of from now on, whole: not a difference.
 
     ``issuer_minor`` is what we authorized, ``network_minor`` what the network authorized in our place, each
-    None where nobody did. A void part counts as nothing, whether it comes before or after its voiding.
-    ``cleared_minor`` has been posted. A ``closed`` hold holds nothing more. ``hold_class`` says which row of
+    None where nobody did. A void part counts as nothing, whether it comes before or after its voiding, and
+    ``cap_minor`` is the new total of a partial reversal. A ``closed`` hold holds nothing more. Where
+    ``posting_void`` is set, a posting that is still to come posts nothing. ``hold_class`` says which row of
     the expiry table applied.
     """
 
     transaction: int
     cause: Cause
+    single_message: bool
     issuer_minor: int | None
     network_minor: int | None
     issuer_void: bool
     network_void: bool
-    cleared_minor: int
+    cap_minor: int | None
+    posting_void: bool
     closed: bool
     expires_ms: int
     hold_class: str
@@ -130,6 +145,7 @@ Effect = (
     AccountOpened
     | CardIssued
     | Posted
+    | PostingTaken
     | TransactionOpened
     | TransactionAsked
     | HoldSet

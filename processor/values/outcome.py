@@ -35,7 +35,8 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Outcome(msgspec.Struct, frozen=True):
     """What a command came to. ``sequence`` is 0 when nothing was recorded (an answer given again).
 
-    ``alerts`` are short constants for what somebody should look at, such as money in suspense.
+    ``transaction`` is the one it is about, 0 for none. ``alerts`` are constants for what somebody should look
+    at, such as money in suspense.
     """
 
     sequence: int
@@ -43,3 +44,4 @@ class Outcome(msgspec.Struct, frozen=True):
     effects: "tuple[Effect, ...]" = ()
     verdicts: tuple[Verdict, ...] = ()
     alerts: tuple[str, ...] = ()
+    transaction: int = 0

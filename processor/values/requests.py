@@ -81,10 +81,12 @@ class Advice(Request, frozen=True, tag=True, array_like=True, gc=False):
     """An 0120 (the network decided for us) or 0220 (it has been posted): never declined, only taken in.
 
     ``known_by`` are the names under which a later message may find it, ``approved`` what was decided. An 0220
-    is ``financial``. ``reason`` is why the network sent it, as the network codes it.
+    is ``financial``. Whom a type that is not ``known_type`` charges, nobody here can say. ``reason`` is why
+    the network sent it, as the network codes it.
     """
 
     known_by: tuple[str, ...]
+    known_type: bool
     financial: bool
     approved: bool
     auth_code: str
@@ -93,17 +95,25 @@ class Advice(Request, frozen=True, tag=True, array_like=True, gc=False):
     hold_class: str
 
 
+class Original(enum.Enum):
+    """What a reversal names as its original, by the message type in DE 90."""
+
+    AUTHORIZATION = "authorization"
+    SINGLE_MESSAGE = "single_message"  # an 0200
+    POSTING = "posting"  # an 0220
+
+
 class Reversal(Request, frozen=True, tag=True, array_like=True, gc=False):
     """An 0400 or 0420: that did not happen, or only in part.
 
-    ``total`` is the new total of a partial reversal (DE 95), None for a full one. ``of_late_answer`` is a
-    reversal that speaks of our own late or undelivered answer and says nothing of what the network decided.
-    ``of_posting`` names an 02xx as its original.
+    ``total`` is the new total of a partial reversal (DE 95), None for a full one; its currency is empty where
+    the message leaves it to the original. ``of_late_answer`` is a reversal that speaks of our own late or
+    undelivered answer and says nothing of what the network decided.
     """
 
     total: Money | None
     of_late_answer: bool
-    of_posting: bool
+    original: Original
 
 
 class Signal(enum.Enum):

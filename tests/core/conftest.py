@@ -16,7 +16,7 @@ from processor.values.commands import IssueCard, Record
 from processor.values.facts import Check, Facts
 from processor.values.money import Money
 from processor.values.outcome import Outcome
-from processor.values.requests import AUTH_CODE, Advice, Authorization, CvvKind, Direction, Reversal
+from processor.values.requests import AUTH_CODE, Advice, Authorization, CvvKind, Direction, Original, Reversal
 from processor.values.sensitive import Evidence, Pan
 from rules.policy import Policy, parse_policy
 
@@ -225,7 +225,7 @@ def reversal() -> Callable[..., Reversal]:
             direction=Direction.DEBIT,
             total=None,
             of_late_answer=False,
-            of_posting=False,
+            original=Original.AUTHORIZATION,
         )
         return msgspec.structs.replace(request, **changes)
 
@@ -254,6 +254,7 @@ def advice() -> Callable[..., Advice]:
             acquirer="432109",
             direction=Direction.DEBIT,
             known_by=(f"2|{token}|{stan}",),
+            known_type=True,
             financial=financial,
             approved=True,
             auth_code="STIP01",

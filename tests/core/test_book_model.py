@@ -30,6 +30,7 @@ from processor.values.requests import (
     Authorization,
     CvvKind,
     Direction,
+    Original,
     Reversal,
 )
 from rules.catalogue import CardKnown, Funds
@@ -61,25 +62,37 @@ class Purchase:
     """The model of one transaction, as a clerk would keep it on a slip of paper."""
 
     def __init__(self) -> None:
-        self.asked = False
-        self.single = False
+        self.asked = self.single = False
         self.ours: int | None = None
         self.networks: int | None = None
-        self.ours_void = self.networks_void = False
-        self.cleared = 0
-        self.posted = 0
+        self.ours_void = self.networks_void = self.posting_void = False
+        self.cap: int | None = None
+        self.network_posted: list[int] = []
         self.closed = False
         self.due_ms = 0
 
     @property
     def authorized(self) -> int:
         if self.networks is not None:
-            return 0 if self.networks_void else self.networks
-        return 0 if self.ours_void or self.ours is None else self.ours
+            part = 0 if self.networks_void else self.networks
+        else:
+            part = 0 if self.ours_void or self.ours is None else self.ours
+        return part if self.cap is None else min(part, self.cap)
+
+    @property
+    def own_posted(self) -> int:
+        return self.authorized if self.single and not self.network_posted else 0
+
+    @property
+    def posted(self) -> int:
+        return self.own_posted + sum(self.network_posted)
 
     @property
     def held(self) -> int:
-        return 0 if self.closed else max(0, self.authorized - self.cleared)
+        return 0 if self.closed or self.single else self.authorized
+
+    def take_back_postings(self) -> None:
+        self.network_posted = [0 for _ in self.network_posted]
 
 
 class Books(RuleBasedStateMachine):
@@ -126,25 +139,23 @@ class Books(RuleBasedStateMachine):
             slip = self.slips[key] = Purchase()
             slip.single = single
         slip.asked = True
-        if expected is Reason.APPROVED and minor:
+        if expected is Reason.APPROVED:
             slip.ours = minor
+            slip.single = slip.single or single
             if slip.networks is None:
                 slip.due_ms = self.now_ms + 7 * DAY_MS
-            if single and not slip.posted:
-                slip.posted += minor
-                slip.cleared += minor
 
     @rule(card=st.sampled_from(CARDS), stan=STANS, minor=AMOUNTS, approved=st.booleans())
     def stand_in(self, card: str, stan: str, minor: int, approved: bool) -> None:
         names = (f"2|{card}|{stan}",)
         request = Advice(
             *common(card, f"012|{card}|{stan}|{len(self.records)}", names, minor),
-            names, False, approved, "STIP01", "9020", 7, "card absent",
+            names, True, False, approved, "STIP01", "9020", 7, "card absent",
         )  # fmt: skip
         assert self.core.execute(Advise(request, self.now_ms), self.now_ms).reply.reason is Reason.ACCEPTED
         slip = self.slips.setdefault((card, stan), Purchase())
         slip.networks = minor if approved else 0
-        slip.closed = slip.closed and slip.cleared > 0
+        slip.closed = slip.closed and bool(slip.network_posted)
         slip.due_ms = self.now_ms + 7 * DAY_MS
 
     @rule(card=st.sampled_from(CARDS), stan=STANS, minor=AMOUNTS)
@@ -152,54 +163,59 @@ class Books(RuleBasedStateMachine):
         names = (f"2|{card}|{stan}",)
         request = Advice(
             *common(card, f"022|{card}|{stan}|{len(self.records)}", names, minor),
-            names, True, True, "", "", 7, "card absent",
+            names, True, True, True, "", "", 7, "card absent",
         )  # fmt: skip
         assert self.core.execute(Advise(request, self.now_ms), self.now_ms).reply.reason is Reason.ACCEPTED
-        if (card, stan) not in self.slips:
-            self.slips[card, stan] = Purchase()
-            self.slips[card, stan].single = True
-        slip = self.slips[card, stan]
-        if slip.single and slip.asked and slip.networks is None:  # its posting replaces ours
-            slip.networks, slip.posted, slip.cleared = minor, 0, 0
-        slip.posted += minor
-        slip.cleared += minor
+        slip = self.slips.setdefault((card, stan), Purchase())
+        if slip.single and slip.cap is not None:
+            minor = min(minor, slip.cap)
+        slip.network_posted.append(0 if slip.posting_void else minor)
+        slip.posting_void = slip.posting_void and slip.single
         slip.closed = True
 
-    @rule(card=st.sampled_from(CARDS), stan=STANS, late=st.booleans(), of_posting=st.booleans())
-    def reverse(self, card: str, stan: str, late: bool, of_posting: bool) -> None:
+    @rule(card=st.sampled_from(CARDS), stan=STANS, late=st.booleans(), original=st.sampled_from(Original))
+    def reverse(self, card: str, stan: str, late: bool, original: Original) -> None:
         request = Reversal(
             *common(card, f"042|{card}|{stan}|{len(self.records)}", (f"2|{card}|{stan}",), 0),
-            None, late, of_posting,
+            None, late, original,
         )  # fmt: skip
         assert self.core.execute(Reverse(request, self.now_ms), self.now_ms).reply.reason is Reason.ACCEPTED
         slip = self.slips.setdefault((card, stan), Purchase())
-        slip.ours_void = True
-        slip.networks_void = slip.networks_void or not late
-        if (slip.single or of_posting) and (not late or slip.networks is None):
-            slip.posted = 0
-            slip.cleared = 0 if slip.single else slip.cleared
-
-    @rule(card=st.sampled_from(CARDS), stan=STANS, minor=st.integers(1, FUNDS))
-    def reverse_in_part(self, card: str, stan: str, minor: int) -> None:
-        slip = self.slips.get((card, stan))
-        if slip is None:
+        slip.single = slip.single or original is Original.SINGLE_MESSAGE
+        if original is Original.POSTING and not late:
+            slip.posting_void = slip.posting_void or not slip.network_posted
+            slip.take_back_postings()
             return
+        slip.ours_void = True
+        if not late:
+            slip.networks_void = True
+            if slip.single:
+                slip.take_back_postings()
+                slip.posting_void = True
+
+    @rule(
+        card=st.sampled_from(CARDS),
+        stan=STANS,
+        minor=st.integers(1, FUNDS),
+        original=st.sampled_from(Original),
+    )
+    def reverse_in_part(self, card: str, stan: str, minor: int, original: Original) -> None:
         request = Reversal(
             *common(card, f"042|{card}|{stan}|{len(self.records)}", (f"2|{card}|{stan}",), 0),
-            Money(minor, "840"), False, False,
+            Money(minor, "840"), False, original,
         )  # fmt: skip
         reason = self.core.execute(Reverse(request, self.now_ms), self.now_ms).reply.reason
-        fits = minor <= max(slip.authorized, slip.posted)
+        slip = self.slips.setdefault((card, stan), Purchase())
+        known = slip.asked or slip.networks is not None or bool(slip.network_posted)
+        fits = not known or minor <= max(slip.authorized, slip.own_posted, *slip.network_posted, 0)
         assert (reason is Reason.ACCEPTED) == fits
         if not fits:
             return
-        if slip.networks is not None:
-            slip.networks = minor
-        else:
-            slip.ours = minor
-        if slip.single:
-            slip.posted = min(slip.posted, minor)
-            slip.cleared = min(slip.cleared, minor)
+        slip.single = slip.single or original is Original.SINGLE_MESSAGE
+        if original is not Original.POSTING:
+            slip.cap = minor
+        if original is Original.POSTING or slip.single:
+            slip.network_posted = [min(minor, posted) for posted in slip.network_posted]
 
     @rule(card=st.sampled_from(CARDS), stan=STANS)
     def lapse(self, card: str, stan: str) -> None:
@@ -212,8 +228,6 @@ class Books(RuleBasedStateMachine):
         request = purchase(card, stan, self.state.transactions[number].amount.minor, single=slip.single)
         self.core.execute(Lapse(request, number, self.now_ms), self.now_ms)
         slip.ours_void = True
-        if slip.single:
-            slip.posted = slip.cleared = 0
 
     @rule(days=st.integers(0, 9))
     def wait(self, days: int) -> None:

@@ -239,6 +239,19 @@ class TestDeadlines:
         assert reasons(first) == [Reason.APPROVED]
         assert office.desk._turns == {}
 
+    def test_all_that_waits_for_one_card_may_lapse_at_once(self, office, purchase):
+        askers = [office.ask(purchase(f"{n:06}", pin_present=True), WITH_PIN) for n in range(16)]
+        office.clock.now_s += 6.0
+        for _ in range(3):
+            office.desk.sweep()
+            office.disk.sync()
+
+        assert [reasons(asker) for asker in askers] == [[Reason.LATE]] * 16
+        assert (office.desk._turns, office.desk.in_flight) == ({}, 0)
+        after = office.ask(purchase("999999"))
+        office.disk.sync()
+        assert reasons(after) == [Reason.APPROVED]
+
     def test_a_pin_try_stays_spent(self, office, purchase):
         office.ask(purchase(pin_present=True), WITH_PIN)
         office.hsm.answer(pin=Check.FAILED)

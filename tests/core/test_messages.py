@@ -6,7 +6,7 @@ from processor.book.invariants import violations
 from processor.values.effects import Cause
 from processor.values.money import Money
 from processor.values.reasons import Reason
-from processor.values.requests import Direction
+from processor.values.requests import Direction, Original
 
 DAY_MS = 86_400_000
 CARD = "account:card"
@@ -44,6 +44,21 @@ COMPLETE_MORE = ("advise", {"financial": True, "minor": 1500})
 FULL, LATE = ("reverse", {}), ("reverse", {"of_late_answer": True})
 PART = ("reverse", {"total": Money(400, "840")})
 PART_LESS = ("reverse", {"total": Money(100, "840")})
+OF_POSTING = ("reverse", {"original": Original.POSTING})
+OF_SINGLE = ("reverse", {"original": Original.SINGLE_MESSAGE})
+LATE_SINGLE = ("reverse", {"original": Original.SINGLE_MESSAGE, "of_late_answer": True})
+PART_OF_POSTING = ("reverse", {"original": Original.POSTING, "total": Money(400, "840")})
+PART_SINGLE = ("reverse", {"original": Original.SINGLE_MESSAGE, "total": Money(400, "840")})
+COMPLETE_A = (
+    "advise",
+    {"financial": True, "minor": 300, "match_keys": ("2|card|000001", "2|card|A"), "known_by": ("2|card|A",)},
+)
+COMPLETE_B = (
+    "advise",
+    {"financial": True, "minor": 400, "match_keys": ("2|card|000001", "2|card|B"), "known_by": ("2|card|B",)},
+)
+OF_B = ("reverse", {"original": Original.POSTING, "match_keys": ("2|card|000001", "2|card|B")})
+REFUND = ("advise", {"financial": True, "minor": 200, "direction": Direction.CREDIT})
 ASK_SINGLE = ("ask", {"single_message": True})
 
 
@@ -74,7 +89,7 @@ ASK_SINGLE = ("ask", {"single_message": True})
         pytest.param([ASK, PART, FULL], 0, 0, id="a full reversal after a partial one"),
         pytest.param([ASK, COMPLETE_LESS, FULL], 0, 300, id="a reversal after a completion moves no money"),
         pytest.param(
-            [ASK, COMPLETE_LESS, ("reverse", {"of_posting": True})], 0, 0,
+            [ASK, COMPLETE_LESS, OF_POSTING], 0, 0,
             id="a reversal that names the completion gives the money back",
         ),
         pytest.param([ASK_SINGLE], 0, 1000, id="a single message is posted at once"),
@@ -86,6 +101,25 @@ ASK_SINGLE = ("ask", {"single_message": True})
         pytest.param([ASK_SINGLE, LATE], 0, 0, id="our posting was not heard of"),
         pytest.param([ASK_SINGLE, LATE, COMPLETE_LESS], 0, 300, id="and the network posted in our place"),
         pytest.param([FULL, ASK_SINGLE], 0, 0, id="a reversal before its single message"),
+        pytest.param([COMPLETE, LATE], 0, 1000, id="a late answer says nothing of what the network posted"),
+        pytest.param([COMPLETE, ASK_SINGLE, LATE_SINGLE], 0, 1000, id="nor when we posted too"),
+        pytest.param([COMPLETE_LESS, ASK, FULL], 0, 300, id="in whichever order the completion came"),
+        pytest.param([OF_POSTING, COMPLETE], 0, 0, id="a reversal before the posting it names"),
+        pytest.param([ASK_SINGLE, OF_SINGLE, COMPLETE], 0, 0, id="a reversed single message is not posted later"),
+        pytest.param([ASK_SINGLE, COMPLETE, OF_SINGLE], 0, 0, id="and what was posted in its place goes too"),
+        pytest.param([OF_SINGLE, COMPLETE], 0, 0, id="also when the request never came"),
+        pytest.param([PART, ASK], 400, 0, id="a partial reversal before its original"),
+        pytest.param([PART, STAND_IN], 400, 0, id="a partial reversal before the stand-in advice"),
+        pytest.param([ASK, PART, STAND_IN], 400, 0, id="a stand-in advice after the partial reversal"),
+        pytest.param([ASK, COMPLETE, PART_OF_POSTING], 0, 400, id="a partial reversal of the posting"),
+        pytest.param([PART_SINGLE, COMPLETE], 0, 400, id="a partial reversal before what was posted in its place"),
+        pytest.param([ASK, COMPLETE_A, COMPLETE_B, OF_B], 0, 300, id="one of two postings is reversed alone"),
+        pytest.param([ASK, REFUND], 1000, -200, id="a refund does not join the purchase it names"),
+        pytest.param([ASK_SINGLE, STOOD_OUT], 0, 0, id="the network declined what we posted"),
+        pytest.param([ASK_SINGLE, STAND_IN_LESS], 0, 700, id="the network approved less than we posted"),
+        pytest.param([STAND_IN_LESS, ASK_SINGLE], 0, 700, id="in either order"),
+        pytest.param([("advise", {"financial": True, "minor": 0}), ASK_SINGLE], 0, 0, id="the network posted nothing"),
+        pytest.param([STAND_IN, ASK_SINGLE, FULL], 0, 0, id="all of it reversed by a reversal of the request"),
     ],
 )  # fmt: skip
 def test_what_is_held_and_spent(play, steps, held, spent):
@@ -178,6 +212,49 @@ class TestDailyUse:
     def test_a_new_day_begins_with_nothing_used(self, play, office):
         play(ASK)
         assert office.state.used_on("card", office.clock.now_ms // DAY_MS + 1).count == 0
+
+
+def test_a_partial_reversal_of_a_refund_holds_nothing(play):
+    refund = ("ask", {"single_message": True, "direction": Direction.CREDIT})
+
+    assert play(refund) == ([Reason.APPROVED], 0, 101_000)
+    assert play(refund, PART_SINGLE)[1:] == (0, 100_400)
+
+
+def test_a_type_that_nobody_knows_goes_to_suspense(office, advice):
+    asker = office.ask(advice(financial=True, known_type=False))
+    office.settle()
+
+    assert asker.answers[0].alerts == ("suspense",)
+    assert office.state.accounts[CARD].ledger_minor == 100_000
+
+
+def test_an_advice_does_not_join_a_request_that_was_refused_for_its_currency(
+    office, purchase, advice, reversal
+):
+    for request in (
+        purchase(amount=Money(1000, "978")), advice(), advice(financial=True, key="2"), reversal(original=Original.POSTING)
+    ):  # fmt: skip
+        office.ask(request)
+        office.settle()
+
+    assert violations(office.state) == []
+    assert office.state.accounts[CARD].ledger_minor == 100_000
+
+
+def test_a_reversal_in_another_currency_voids_all_the_same(office, advice, reversal):
+    for request in (reversal(amount=Money(900, "978")), advice()):
+        office.ask(request)
+        office.settle()
+
+    assert office.state.accounts[CARD].held_minor == 0
+
+
+def test_what_suspense_bears_uses_no_limit_of_the_card(office, advice):
+    office.ask(advice(amount=Money(10**9, "392")))
+    office.settle()
+
+    assert office.state.used_on("card", office.clock.now_ms // DAY_MS).minor == 0
 
 
 def test_the_journal_says_why_a_hold_changed(play, office):

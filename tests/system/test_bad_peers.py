@@ -221,7 +221,7 @@ def test_a_sound_frame_with_an_unreadable_message_gets_30_with_its_stan_and_rrn(
     assert (reply.mti, reply.elements[39]) == ("0110", "30")
     assert (reply.elements[11], reply.elements[37]) == (question.elements[11], question.elements[37])
     assert not {35, 43, 49, 52, 53, 55} & set(reply.elements)
-    assert "DE 49" in desk.log.wait_for("message refused")
+    assert "element=49" in desk.log.wait_for("message refused")
     assert link.ask(till.signal("301")).elements[39] == "00", "the link goes on"
     _assert_unharmed(desk, neighbour)
 

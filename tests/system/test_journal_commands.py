@@ -27,6 +27,7 @@ from processor.values.effects import (
     TransactionOpened,
 )
 from processor.values.money import Money
+from processor.values.requests import Direction
 
 pytestmark = pytest.mark.slow
 
@@ -162,13 +163,26 @@ def test_a_cards_story_has_the_expiry_of_its_holds_which_names_no_card(launch: A
     def opened(sequence: int, token: str) -> tuple[Command, tuple[Effect, ...]]:
         card = Card(token, "400000******0000", "account:" + token, "4012", "201", "1234", "1", "001", 3, 3)
         transaction = TransactionOpened(
-            sequence, "visa-like", token, card.account, Money(5, "840"), "", "", (), True, False, 0
+            sequence,
+            "visa-like",
+            token,
+            card.account,
+            Money(5, "840"),
+            Direction.DEBIT,
+            "",
+            "",
+            (),
+            True,
+            False,
+            0,
         )
         issued = IssueCard(card, Money(0, "840"), 0)
         return issued, (AccountOpened(card.account, "840"), CardIssued(card), transaction)
 
     def expired(number: int) -> tuple[Command, tuple[Effect, ...]]:
-        hold = HoldSet(number, Cause.EXPIRED, 5, None, False, False, 0, True, 9_000, "card present")
+        hold = HoldSet(
+            number, Cause.EXPIRED, False, 5, None, False, False, None, False, True, 9_000, "card present"
+        )
         return ExpireHolds(1000, 0), (hold,)
 
     write(tmp_path / "state", [opened(1, "a" * 32), opened(2, "b" * 32), expired(1), expired(2)])
@@ -321,12 +335,14 @@ def test_what_stands_in_the_way_is_named(
     ("effect", "words"),
     [
         pytest.param(
-            HoldSet(7, Cause.AUTHORIZED, 1, None, False, False, 0, False, 1, ""),
+            HoldSet(7, Cause.AUTHORIZED, False, 1, None, False, False, None, False, False, 1, ""),
             "the effects cannot be applied again: 7",
             id="a hold of no transaction",
         ),
         pytest.param(
-            TransactionOpened(1, "visa-like", "", "nobody's", Money(1, "840"), "", "", (), True, False, 0),
+            TransactionOpened(
+                1, "visa-like", "", "nobody's", Money(1, "840"), Direction.DEBIT, "", "", (), True, False, 0
+            ),
             "a transaction's account exists",
             id="a transaction on no account",
         ),
