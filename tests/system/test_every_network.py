@@ -301,6 +301,16 @@ def test_a_track_of_another_card_is_a_format_error(network, pan):
     assert network.code(network.message("0100", pan, de35=track)) == "30"
 
 
+@pytest.mark.parametrize("private", ["1", "R9", "\xe9", "0000"])
+def test_private_data_that_cannot_be_read_harms_one_message_at_most(scene, pan, private):
+    mc = scene.networks["mc-like"]
+    asked = mc.message("0100", pan, de48=private)
+
+    assert mc.code(asked) in {"00", "30"}
+    assert mc.code(Message(asked.header, "0101", asked.elements)) in {"00", "30"}
+    assert mc.code(mc.message("0100", pan)) == "00"
+
+
 def test_two_links_that_send_for_one_card_at_once_cannot_spend_its_money_twice(network, scene, pan):
     other = network.another()
     mine = [network.message("0100", pan, 30_000) for _ in range(5)]
