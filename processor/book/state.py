@@ -62,7 +62,7 @@ class Posting(msgspec.Struct, gc=False):
     minor: int = 0
 
 
-class Transaction(msgspec.Struct):
+class Transaction(msgspec.Struct, gc=False):
     """One purchase from its first message to its last, with its authorization in two parts; see ``HoldSet``.
 
     ``postings`` are by record, 0 being what we posted ourselves.
@@ -262,30 +262,31 @@ class State:
         authorized, remaining = transaction.authorized_minor, transaction.remaining_minor
         account = self.accounts.get(transaction.account)
         if account is not None and remaining:
-            self._close(account, effect.transaction, transaction.expires_ms)
+            self._close(account, effect.transaction)
+            self.holds.remove((transaction.expires_ms, effect.transaction))
         transaction.single_message = effect.single_message
         transaction.issuer_minor, transaction.network_minor = effect.issuer_minor, effect.network_minor
         transaction.issuer_void, transaction.network_void = effect.issuer_void, effect.network_void
         transaction.cap_minor, transaction.posting_void = effect.cap_minor, effect.posting_void
         transaction.closed = effect.closed
         transaction.expires_ms, transaction.hold_class = effect.expires_ms, effect.hold_class
-        if transaction.remaining_minor:
+        remains = transaction.remaining_minor
+        if remains:
             assert account is not None, "a hold needs an account"
             assert account.currency == transaction.amount.currency, "a hold is in its account's currency"
+            self.holds.add((transaction.expires_ms, effect.transaction))
             self._open(account, effect.transaction, transaction.expires_ms)
         if account is not None:
-            account.held_minor += transaction.remaining_minor - remaining
+            account.held_minor += remains - remaining
             assert account.held_minor >= 0, "no more is released than was held"
         self._use(transaction, authorized)
 
     def _open(self, account: Account, number: int, expires_ms: int) -> None:
-        self.holds.add((expires_ms, number))
         account.holds.add(number)
         heapq.heappush(account.expiries, (expires_ms, number))
         self._set_next_expiry(account)
 
-    def _close(self, account: Account, number: int, expires_ms: int) -> None:
-        self.holds.remove((expires_ms, number))
+    def _close(self, account: Account, number: int) -> None:
         account.holds.remove(number)
         self._set_next_expiry(account)
 

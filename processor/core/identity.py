@@ -4,6 +4,7 @@ import hashlib
 import hmac
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _CODES = 36**6
 
 
@@ -22,8 +23,6 @@ class Identity:
         """
         mac = hmac.digest(self._secret, sequence.to_bytes(8, "big"), hashlib.sha256)
         number = int.from_bytes(mac[:8], "big") % (_CODES - 1) + 1
-        code = ""
-        for _ in range(6):
-            number, digit = divmod(number, 36)
-            code += _ALPHABET[digit]
-        return code
+        high, low = divmod(number, 36**2)
+        high, middle = divmod(high, 36**2)
+        return _PAIRS[high] + _PAIRS[middle] + _PAIRS[low]
