@@ -1,11 +1,15 @@
-"""Authorizations end to end: load generator, processor and HSM emulator, processes on the same two cores.
+"""Authorizations of both networks end to end: load generator, processor and HSM emulator on two cores.
 
     python benchmarks/bench_end_to_end.py [--seconds 10]
 
-10,000 cards; a CVV in every message and a PIN in 40 of 100; every answer durable before it is sent; the
-journal encrypted. Closed loops of 1, 32 and 128 messages in flight, then open loops at 1,000/s and 4,000/s,
-whose latency counts from the moment at which the schedule wanted each message sent. The machine's own floors,
-a bare fdatasync and a bare loopback echo, are measured in the same run. The generator is ``simulators.load``.
+10,000 cards, half of each network, whose messages take turns; a CVV in every message and a PIN in 40 of 100;
+every answer durable before it is sent; the journal encrypted. Closed loops of 1, 32 and 128 in flight,
+then open loops at 1,000/s and 4,000/s, whose latency counts from the moment at which the schedule wanted each
+message sent. The machine's own floors, a bare fdatasync and a bare loopback echo, are of the same run.
+The generator is ``simulators.load``.
+
+Under each load stand the mean time of each stage and its share of the way through the processor. Decode,
+execute and encode are work; the others are waiting as well: turn for the card, hsm and journal for others.
 """
 
 import argparse
@@ -27,6 +31,7 @@ from simulators.examples import example
 CARDS = 10_000
 CLOSED = (1, 32, 128)
 OPEN = (1_000, 4_000)
+NETWORKS = ("visa-like", "mc-like")
 STATUS_S = 0.25
 JOURNAL = ("batches", "records", "bytes")
 HEADLINE = (
@@ -93,12 +98,12 @@ def running(
         process.wait()
 
 
-def address_in(output: Path, process: subprocess.Popen[str]) -> str:
-    """HOST:PORT of the first ``listening`` line."""
+def addresses_in(output: Path, process: subprocess.Popen[str], count: int) -> list[str]:
+    """HOST:PORT of the first ``listening`` lines."""
     while process.poll() is None:
-        for line in output.read_text().splitlines():
-            if line.startswith("listening "):
-                return line.rpartition(" ")[2]
+        lines = [line for line in output.read_text().splitlines() if line.startswith("listening ")]
+        if len(lines) >= count:
+            return [line.rpartition(" ")[2] for line in lines[:count]]
         time.sleep(0.05)
     raise SystemExit(f"{output} has no address: the process ended")
 
@@ -127,22 +132,19 @@ def measure(seconds: float, folder: Path) -> None:
     """Start everything, run every load, print two lines for each."""
     hsm_out, deck = folder / "hsm.out", folder / "deck.jsonl"
     with running([*STANDIN, "hsm", "--port", "0", "--test-lmk"], hsm_out) as hsm:
-        at_hsm = ["--hsm", address_in(hsm_out, hsm)]
+        at_hsm = ["--hsm", addresses_in(hsm_out, hsm, 1)[0]]
         make = ["deck", "make", "--cards", str(CARDS), "--seed", "1", "--out", str(deck)]
         make += ["--pins", str(folder / "pins.jsonl"), *at_hsm]
         subprocess.run([*STANDIN, *make], check=True, stdout=subprocess.DEVNULL)
-        serve = ["serve", "--config", str(example("standin.toml")), "--listen", "visa-like=127.0.0.1:0"]
+        serve = ["serve", "--config", str(example("standin.toml"))]
+        serve += [word for network in NETWORKS for word in ("--listen", f"{network}=127.0.0.1:0")]
         serve += ["--deck", str(deck), "--state", str(folder / "state"), *at_hsm]
         serve += ["--status-seconds", str(STATUS_S)]
         with running([*STANDIN, *serve], folder / "processor.out") as process:
             processor = Watched(process, folder / "processor.out")
-            load = [
-                sys.executable,
-                "-m",
-                "simulators.load",
-                address_in(processor.output, process),
-                str(folder),
-            ]
+            targets = zip(NETWORKS, addresses_in(processor.output, process, len(NETWORKS)), strict=True)
+            load = [sys.executable, "-m", "simulators.load", str(folder)]
+            load += [f"{network}={target}" for network, target in targets]
             with running(load, subprocess.PIPE, subprocess.PIPE) as generator:
                 assert generator.stdout is not None
                 assert generator.stdout.readline() == "ready\n", "the generator did not start"
@@ -174,17 +176,18 @@ def one_load(
         f"{written['batches']:>11,}{written['records'] / max(written['batches'], 1):>9.1f}"
         f"{written['bytes'] / max(written['records'], 1):>9.0f}"
     )
-    print(f"    stages, mean µs: {stages(before['stages'], after['stages'])}", flush=True)
+    print(f"    stages, mean µs and share: {stages(before['stages'], after['stages'])}", flush=True)
 
 
 def stages(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """Mean time of each stage between two status lines."""
-    parts = []
+    """Mean time of each stage between two status lines, and its share of all of them."""
+    means = {}
     for name, now in after.items():
         count = now["count"] - before[name]["count"]
         total_us = now["count"] * now["mean_us"] - before[name]["count"] * before[name]["mean_us"]
-        parts.append(f"{name} {total_us / count:,.0f}" if count else f"{name} -")
-    return ", ".join(parts)
+        means[name] = total_us / count if count else 0.0
+    whole = sum(means.values()) or 1.0
+    return ", ".join(f"{name} {mean:,.0f} ({mean / whole:.0%})" for name, mean in means.items())
 
 
 def machine() -> str:
@@ -211,7 +214,8 @@ def main() -> None:
     room.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=room) as name:
         folder = Path(name)
-        print(f"{machine()}, cores {cores}; {CARDS:,} cards, CVV in all, PIN in 40 of 100, before_reply")
+        print(f"{machine()}, cores {cores}; {CARDS:,} cards of {' and '.join(NETWORKS)}, ", end="")
+        print("CVV in all, PIN in 40 of 100, before_reply")
         print(f"floors: fdatasync of 4096 bytes {fdatasync_us(folder):.0f} µs, ", end="")
         print(f"loopback echo of 300 bytes {loopback_us():.0f} µs (medians)\n")
         print(HEADLINE, flush=True)

@@ -1,5 +1,6 @@
 """Seeded test cards, the deck file the processor loads, and the file of PINs that only simulators read."""
 
+import itertools
 import os
 import random
 from collections.abc import Iterable, Iterator
@@ -11,15 +12,15 @@ import msgspec
 from processor.values.errors import ConfigError
 from processor.values.sensitive import Pan
 
-TEST_BIN = "400000"
-"""Every card begins with it, so that none can be mistaken for a live one."""
+TEST_BINS = {"visa-like": "400000", "mc-like": "520000"}
+"""How each network's cards begin, so that none can be mistaken for a live one, nor for another network's."""
 
 CURRENCY = "840"
 PVKI = "1"
 _PSN = "001"
-_PAN_DIGITS = 16
+_ACCOUNTS = 10**9  # of one BIN
 _EXPIRY_YEARS = range(40, 45)  # fixed, so that a seed names the same deck in every year to come
-_CARDS_MAX = 10**8  # a tenth of the PANs of one BIN: drawing stays cheap
+_CARDS_MAX = 10**8  # a tenth of the accounts of one BIN: drawing stays cheap
 _SERVICE_CODES = ("201", "201", "101")  # two chip cards to one with a stripe only
 
 # Balances in minor units, with how many cards of a hundred have them; the first kind soon runs out of funds.
@@ -62,7 +63,7 @@ _Line = TypeVar("_Line", DeckCard, CardPin)
 def draft_cards(count: int, seed: int) -> tuple[list[DeckCard], list[CardPin]]:
     """Cards without a PVV yet, and their PINs, in the same order; equal seeds give equal cards.
 
-    Errors: ConfigError for a count that is not 1 to 10**8.
+    The networks' cards take turns. Errors: ConfigError for a count that is not 1 to 10**8.
     """
     if not 1 <= count <= _CARDS_MAX:
         raise ConfigError([f"cards: must be 1 to {_CARDS_MAX}"])
@@ -95,11 +96,20 @@ def luhn_digit(digits: str) -> str:
 
 
 def _pans(count: int, chance: random.Random) -> Iterator[str]:
-    """Different PANs of the test BIN, in the order they were drawn."""
-    account_digits = _PAN_DIGITS - len(TEST_BIN) - 1
-    for account in chance.sample(range(10**account_digits), count):
-        digits = f"{TEST_BIN}{account:0{account_digits}}"
-        yield digits + luhn_digit(digits)
+    """Different PANs of the test BINs in turn, in the order their accounts were drawn."""
+    bins = itertools.cycle(TEST_BINS.values())
+    for account, bin_digits in zip(chance.sample(range(_ACCOUNTS), count), bins, strict=False):
+        yield pan_of(bin_digits, account)
+
+
+def pan_of(bin_digits: str, account: int) -> str:
+    """The PAN of an account of a BIN.
+
+    >>> pan_of("400000", 123456789)
+    '4000001234567899'
+    """
+    digits = f"{bin_digits}{account:09}"
+    return digits + luhn_digit(digits)
 
 
 def _balance_minor(chance: random.Random) -> int:

@@ -72,15 +72,18 @@ async def started(name: str, arguments: Sequence[str], folder: Path) -> AsyncIte
         await _end(process)
 
 
-async def listening(child: Child, lines: AsyncIterator[str]) -> str:
-    """Wait for the line ``listening NAME HOST:PORT``; gives HOST:PORT.
+async def listening(child: Child, lines: AsyncIterator[str], count: int) -> list[str]:
+    """Wait for so many lines ``listening NAME HOST:PORT``; gives each HOST:PORT.
 
     Errors: WorldError when the child ends, or takes too long, instead.
     """
+    addresses: list[str] = []
     with trio.move_on_after(_START_S):
         async for line in lines:
             if line.startswith("listening "):
-                return line.rpartition(" ")[2]
+                addresses.append(line.rpartition(" ")[2])
+            if len(addresses) == count:
+                return addresses
         await child.wait()
     raise child.died()
 

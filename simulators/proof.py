@@ -1,4 +1,4 @@
-"""Three books that must agree: the processor's, the journal's, and the switch's own."""
+"""Three books that must agree: the processor's, the journal's, and those of the switches."""
 
 from typing import Any, NamedTuple
 
@@ -16,16 +16,13 @@ class Finding(NamedTuple):
     words: str
 
 
-def compare(last_word: dict[str, Any], book: dict[str, Any], switch: dict[str, Any]) -> list[Finding]:
-    """The processor's last word, what another process found in the journal, and the switch's summary."""
+def compare(
+    last_word: dict[str, Any], book: dict[str, Any], switches: dict[str, dict[str, Any]]
+) -> list[Finding]:
+    """The processor's last word, what another process found in the journal, and each switch's summary."""
     unbalanced = {code: minor for code, minor in book["ledger_sum_minor"].items() if minor}
-    held_minor = book["held_minor"].get(CURRENCY, 0)
     return [
-        Finding(
-            switch["clean"] and switch["sent"] > 0,
-            f"every message was answered, and as it must be: {switch['sent']:,} sent, "
-            f"{switch['unanswered']:,} unanswered, {sum(switch['mismatches'].values()):,} differ",
-        ),
+        *(_answered(network, summary) for network, summary in switches.items()),
         Finding(
             book["balanced"] and not book["violations"] and not unbalanced and book["sequence"] > 0,
             f"the books balance: {book['transactions']:,} transactions recomputed from the journal, "
@@ -39,13 +36,40 @@ def compare(last_word: dict[str, Any], book: dict[str, Any], switch: dict[str, A
             f"the journal has what the processor had in memory: {_state(last_word)} in memory, "
             f"{_state(book)} from the journal",
         ),
+        *_money(book, switches),
+    ]
+
+
+def _answered(network: str, summary: dict[str, Any]) -> Finding:
+    return Finding(
+        summary["clean"] and summary["sent"] > 0,
+        f"{network}: every message was answered, and as it must be: {summary['sent']:,} sent, "
+        f"{summary['unanswered']:,} unanswered, {sum(summary['mismatches'].values()):,} differ",
+    )
+
+
+def _money(book: dict[str, Any], switches: dict[str, dict[str, Any]]) -> list[Finding]:
+    """What is held and what is posted: in the books, and at the switches together."""
+    booked = book["holds_open"], book["held_minor"].get(CURRENCY, 0)
+    switched = _total(switches, "open_holds"), _total(switches, "open_minor")
+    cleared_minor = book["cleared_minor"].get(CURRENCY, 0)
+    posted_minor = _total(switches, "posted_minor")
+    return [
         Finding(
-            (switch["open_holds"], switch["open_minor"]) == (book["holds_open"], held_minor),
-            "the holds are the switch's approvals less its reversals: "
-            f"{_holds(book['holds_open'], held_minor)} in the books, "
-            f"{_holds(switch['open_holds'], switch['open_minor'])} at the switch",
+            booked == switched,
+            "the holds are what the switches were granted and decided, less what they took back and posted: "
+            f"{_holds(*booked)} in the books, {_holds(*switched)} at the switches",
+        ),
+        Finding(
+            cleared_minor == posted_minor,
+            "what is posted is what the switches posted, less what they gave back: "
+            f"{dollars(cleared_minor)} in the books, {dollars(posted_minor)} at the switches",
         ),
     ]
+
+
+def _total(switches: dict[str, dict[str, Any]], name: str) -> int:
+    return sum(summary[name] for summary in switches.values())
 
 
 def _sums(ledger_sum_minor: dict[str, int]) -> str:

@@ -1,22 +1,37 @@
 """One question of the switch, from the moment it is made to its last answer."""
 
 import enum
-from collections import deque
 from typing import NamedTuple, TypeAlias
 
 from processor.iso8583.message import Message
 from processor.values.sensitive import Pan
+from simulators.slip import Slip
+from simulators.ways import Reading
 
-Key: TypeAlias = tuple[str, str, str, str, str]
+Key: TypeAlias = tuple[str, ...]
+
+_KEY_ELEMENTS = (4, 7, 11, 32, 37)
 
 
 class Fault(enum.Enum):
-    """What is wrong about the cardholder's evidence, on purpose."""
+    """What is wrong about a request, on purpose."""
 
     NONE = "none"
     WRONG_CVV = "wrong CVV"
     WRONG_CVV2 = "wrong CVV2"
     WRONG_PIN = "wrong PIN"
+    OTHER_TRACK = "another card's track"
+    CHANGED = "an earlier question's key with another amount"
+
+
+class Kind(enum.Enum):
+    """What a question wants of the issuer."""
+
+    SIGNAL = "signal"  # sign on, sign off, are you there
+    REQUEST = "request"  # may this card spend this?
+    STAND_IN = "stand-in advice"  # we decided for you
+    POSTING = "posting"  # this has been posted: a completion, or by force
+    REVERSAL = "reversal"  # this did not happen, or only in part
 
 
 class Answer(NamedTuple):
@@ -26,45 +41,39 @@ class Answer(NamedTuple):
     auth_code: str
 
 
-class Question:
-    """A message with its repeats, which share its key.
+class Matter(NamedTuple):
+    """What a question is about, in the judge's terms; amounts in minor units of the cardholder's currency.
 
-    ``pan`` is empty for network management; ``original`` is what a reversal takes back; ``reversed_first`` is
-    set on an authorization whose reversal left before it. ``intended_s`` has one entry for each copy that is
-    still unanswered: the time at which the schedule wanted it sent.
+    ``total_minor`` is the new total of a partial reversal, None for a full one. ``of_late_answer`` is a
+    reversal that speaks only of the issuer's own answer; ``of_posting`` one of what the network posted.
     """
 
-    __slots__ = (
-        "amount_minor",
-        "answer",
-        "fault",
-        "given_up",
-        "has_pin",
-        "intended_s",
-        "key",
-        "message",
-        "original",
-        "pan",
-        "reversed_first",
-    )
+    kind: Kind
+    slip: Slip | None = None
+    amount_minor: int = 0
+    is_credit: bool = False
+    reading: Reading | None = None
+    has_pin: bool = False
+    fault: Fault = Fault.NONE
+    approved: bool = True
+    total_minor: int | None = None
+    of_late_answer: bool = False
+    of_posting: bool = False
 
-    def __init__(
-        self,
-        message: Message,
-        *,
-        amount_minor: int = 0,
-        fault: Fault = Fault.NONE,
-        original: "Question | None" = None,
-    ) -> None:
+
+SIGNAL = Matter(Kind.SIGNAL)
+
+
+class Question:
+    """A message with its repeats, which share its key. ``pan`` is empty for network management."""
+
+    __slots__ = ("answer", "given_up", "key", "matter", "message", "pan")
+
+    def __init__(self, message: Message, matter: Matter) -> None:
         self.message = message
+        self.matter = matter
         self.key = key_of(message)
         self.pan = message.elements.get(2, "")
-        self.amount_minor = amount_minor
-        self.fault = fault
-        self.has_pin = 52 in message.elements
-        self.original = original
-        self.reversed_first = False
-        self.intended_s: deque[float] = deque()
         self.answer: Answer | None = None
         self.given_up = False
 
@@ -84,12 +93,10 @@ class Transmission(NamedTuple):
 
 
 def key_of(message: Message) -> Key:
-    """What a reply is matched by: message class, DE 7, 11, 32 and 37; never order, never DE 11 alone."""
-    elements = message.elements
-    return (
-        message.mti[:2],
-        elements.get(7, ""),
-        elements.get(11, ""),
-        elements.get(32, ""),
-        elements.get(37, ""),
-    )
+    """What a reply is matched by: message class and function, DE 4, 7, 11, 32 and 37; never order.
+
+    >>> key_of(Message(b"", "0421", {11: "000042"})) == key_of(Message(b"", "0430", {11: "000042"}))
+    True
+    """
+    mti, get = message.mti, message.elements.get
+    return (mti[:2], "advice" if mti[2] in "23" else "request", *[get(n, "") for n in _KEY_ELEMENTS])

@@ -7,6 +7,7 @@ from hdrh.histogram import HdrHistogram
 
 _LONGEST_US = 60_000_000
 _DESCRIBED_MAX = 10
+_REQUESTS = ("0100", "0200")
 _PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}
 
 
@@ -55,9 +56,9 @@ class Report:
         self.lateness.record(late_s)
 
     def note_answer(self, mti: str, code: str, latency_s: float) -> None:
-        """A reply to a message that left under ``mti``; only what concerns a card is counted by its code."""
+        """A reply to a message of type ``mti``; only requests are counted by their codes."""
         self.answered += 1
-        if mti[:2] == "01":
+        if mti in _REQUESTS:
             self.answers[code] += 1
         self.latency.record(latency_s)
         self._second.record(latency_s)
@@ -90,8 +91,8 @@ class Report:
         self._second, self._second_sent, self._second_started_s = Latency(), self.sent, now_s
         return figures
 
-    def summary(self, open_holds: int, open_minor: int) -> dict[str, Any]:
-        """The whole run."""
+    def summary(self, books: dict[str, int]) -> dict[str, Any]:
+        """The whole run, with what the switch's own books come to."""
         elapsed_s = max(self.ended_s - self.started_s, 0.001)
         return {
             "event": "summary",
@@ -108,8 +109,7 @@ class Report:
             "mismatches": dict(sorted(self.mismatches.items())),
             "described": self.described,
             "link": self.link,
-            "open_holds": open_holds,
-            "open_minor": open_minor,
+            **books,
             "clean": self.is_clean,
         }
 
@@ -125,12 +125,14 @@ def progress_line(figures: dict[str, Any]) -> str:
 def summary_lines(figures: dict[str, Any]) -> list[str]:
     """The whole run for people."""
     sent = f"{figures['sent']:,} in {figures['seconds']} s, {figures['rate']:,}/s, {figures['loop']}"
+    held, posted = dollars(figures["open_minor"]), dollars(figures["posted_minor"])
+    books = f"{figures['open_holds']:,} holds of {held}, {posted} posted"
     lines = [
         f"sent        {sent}: {codes(figures['messages'])}",
         f"answers     {codes(figures['answers'])}",
         f"latency     {_times(figures['latency'])}, counted from when each was to be sent",
         f"lateness    {_times(figures['lateness'])}, of this generator itself",
-        f"own ledger  {figures['open_holds']:,} approvals not reversed, {dollars(figures['open_minor'])}",
+        f"own books   {books}",
         f"unanswered  {figures['unanswered']:,}",
         f"mismatches  {', '.join(f'{k} {n:,}' for k, n in figures['mismatches'].items()) or 'none'}",
     ]
@@ -158,8 +160,8 @@ def dollars(minor: int) -> str:
     >>> dollars(123456789)
     'USD 1,234,567.89'
     """
-    whole, cents = divmod(minor, 100)
-    return f"USD {whole:,}.{cents:02}"
+    whole, cents = divmod(abs(minor), 100)
+    return f"USD {'-' if minor < 0 else ''}{whole:,}.{cents:02}"
 
 
 def milliseconds(us: int) -> str:

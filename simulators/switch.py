@@ -1,30 +1,32 @@
-"""A visa-like switch on one link: signs on, asks, matches replies by key, signs off.
+"""A network's switch on one or several links: signs on, asks, matches replies by key, signs off.
 
 Two kinds of load. Open: every message has a moment at which it is due, and its latency counts from there, so
 that a stall of the processor shows. Closed: so many are in flight, and a new one leaves when a reply comes.
+
+Links are used in turn, but messages of one card stay on one link while any of them is unanswered: the order
+in which a card's messages arrive is then the order in which they left.
 """
 
+import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import trio
 
-from processor.iso8583.codec import PyisoCodec
-from processor.iso8583.framing import VISA_FRAME, Framer
-from processor.iso8583.header import BASE1
-from processor.iso8583.message import Message
-from processor.iso8583.tables.visa_like import VISA_LIKE
 from processor.values.errors import PeerError, WorldError
-from simulators.expectations import Judge, form_faults
-from simulators.question import Answer, Key, Question, Transmission, key_of
+from simulators.form import form_faults
+from simulators.judge import Judge
+from simulators.links import Link, LinkLost, Waiting
+from simulators.question import Answer, Transmission
 from simulators.report import Report
-from simulators.traffic import SIGN_OFF, SIGN_ON, Traffic
+from simulators.traffic import Traffic
 
 DEADLINE_S = 10.0
 """How long a reply may take: the network's own timer."""
 
-_FRAME_BYTES_MAX = 4096
-_READ_BYTES = 65536
 _BURST_MAX = 256  # messages made in one go; between bursts replies are read
+
+Due = tuple[Transmission, float]
 
 
 class Load(NamedTuple):
@@ -40,26 +42,38 @@ class Load(NamedTuple):
         return f"open loop at {self.rate:g}/s" if self.rate else f"closed loop, {self.in_flight} in flight"
 
 
+class _Route:
+    """The link that a card's messages take now, and how many of them are unanswered."""
+
+    __slots__ = ("link", "unanswered")
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.unanswered = 0
+
+
 class Switch:
-    """Drives one stream. ``stop`` ends the traffic early; replies are still waited for, then it signs off."""
+    """Drives its streams. ``stop`` ends the traffic early: it waits for the replies and signs off."""
 
     def __init__(
         self,
-        stream: trio.abc.Stream,
+        streams: Sequence[trio.abc.Stream],
         traffic: Traffic,
         judge: Judge,
         load: Load,
         *,
         deadline_s: float = DEADLINE_S,
     ) -> None:
-        self.report = Report(load.name, trio.current_time())
-        self._stream = stream
+        links = f", {len(streams)} links" if len(streams) > 1 else ""
+        self.report = Report(load.name + links, trio.current_time())
+        self._network = traffic.network
+        self._links = [Link(traffic.network, stream) for stream in streams]
+        self._turn = itertools.cycle(self._links)
+        self._routes: dict[str, _Route] = {}
         self._traffic = traffic
         self._judge = judge
         self._load = load
         self._deadline_s = deadline_s
-        self._codec = PyisoCodec(VISA_LIKE)
-        self._pending: dict[Key, Question] = {}
         self._in_flight = 0
         self._changed = trio.Event()  # something was answered or given up
         self._work = trio.CancelScope()
@@ -73,16 +87,17 @@ class Switch:
         refused = False
         async with trio.open_nursery() as nursery:
             with self._work:
-                nursery.start_soon(self._receive)
+                for link in self._links:
+                    nursery.start_soon(self._receive, link)
                 nursery.start_soon(self._give_up_late)
-                refused = not await self._signed(SIGN_ON)
+                refused = not await self._signed(self._network.sign_on)
                 if not refused:
                     await (self._send_open() if self._load.rate else self._send_closed())
                     await self._drain()
                     self.report.ended_s = trio.current_time()
-                    await self._signed(SIGN_OFF)
+                    await self._signed(self._network.sign_off)
             nursery.cancel_scope.cancel()
-        self._abandon(list(self._pending.values()))
+        self._abandon([waiting for link in self._links for waiting in link.overdue(float("inf"))])
         if refused and not self.report.link:
             raise WorldError("the issuer did not answer our sign-on with 00")
 
@@ -92,7 +107,7 @@ class Switch:
         self._notify()
 
     async def _signed(self, code: str) -> bool:
-        sign = self._traffic.network_management(code)
+        sign = self._traffic.signal(code)
         await self._send([(sign, trio.current_time())])
         await self._drain()
         return sign.question.answer is not None and sign.question.answer.code == "00"
@@ -119,73 +134,73 @@ class Switch:
                 await self._send([(self._traffic.next(), now_s) for _ in range(room)])
                 continue
             with trio.move_on_at(start_s + self._load.seconds):
-                await self._next_change()
+                await self._changed.wait()
 
-    async def _send(self, transmissions: list[tuple[Transmission, float]]) -> None:
-        """Send messages in one write, each with the moment at which it is due."""
-        frames = bytearray()
-        for (question, mti), intended_s in transmissions:
-            frames += self._frame(question, mti)
+    async def _send(self, dues: list[Due]) -> None:
+        """Send each message on the link of its turn, in one write for each link."""
+        writes: dict[Link, list[Due]] = {}
+        for due in dues:
+            question, mti = due[0]
             if mti == question.message.mti:
                 self._judge.sent(question)
-            self._pending[question.key] = question
-            question.intended_s.append(intended_s)
-            self._in_flight += 1
+            writes.setdefault(self._link_for(question.pan), []).append(due)
+        self._in_flight += len(dues)
         try:
-            with trio.fail_after(self._deadline_s):
-                await self._stream.send_all(frames)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._lose("broken while sending")
-        except trio.TooSlowError:
-            self._lose("the issuer does not read")
+            for link, written in writes.items():
+                await link.send(written, self._deadline_s)
+        except LinkLost as lost:
+            self._lose(lost)
         now_s = trio.current_time()
-        for (_, mti), intended_s in transmissions:
+        for (_, mti), intended_s in dues:
             self.report.note_sent(mti, now_s - intended_s)
 
-    def _frame(self, question: Question, mti: str) -> bytes:
-        message = question.message
-        if mti != message.mti:
-            message = Message(message.header, mti, message.elements)
-        return VISA_FRAME.frame(self._codec.encode(message))
+    def _link_for(self, pan: str) -> Link:
+        """The next link, unless one has unanswered messages of this card."""
+        if not pan:
+            return next(self._turn)
+        route = self._routes.get(pan)
+        if route is None:
+            route = self._routes[pan] = _Route(next(self._turn))
+        route.unanswered += 1
+        return route.link
 
-    async def _receive(self) -> None:
-        framer = Framer(VISA_FRAME, _FRAME_BYTES_MAX)
+    def _settled(self, pan: str, copies: int) -> None:
+        """So many messages of a card are unanswered no more."""
+        self._in_flight -= copies
+        if not pan:
+            return
+        route = self._routes[pan]
+        route.unanswered -= copies
+        if not route.unanswered:
+            del self._routes[pan]
+
+    async def _receive(self, link: Link) -> None:
         try:
-            while data := await self._stream.receive_some(_READ_BYTES):
-                framer.receive(bytes(data))
-                while frames := framer.frames():
-                    for frame in frames:
-                        if frame:  # an empty one is a keep-alive poll, which is not answered
-                            self._take(frame)
+            while True:
+                for frame in await link.receive():
+                    self._take(link, frame)
                 self._notify()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._lose("broken while reading")
-        except PeerError as error:
-            self._lose(str(error))
-        else:
-            self._lose("closed by the issuer")
+        except LinkLost as lost:
+            self._lose(lost)
 
-    def _take(self, frame: bytes) -> None:
+    def _take(self, link: Link, frame: bytes) -> None:
         """Match one reply by its key, and judge it."""
         now_s = trio.current_time()
         try:
-            BASE1.check(frame)
-            reply = self._codec.decode(frame)
+            reply = link.decode(frame)
         except PeerError as error:
             self.report.note_mismatch("undecodable", str(error))
             return
-        question = self._pending.get(key_of(reply))
-        if question is None:
+        match = link.matched(reply)
+        if match is None:
             self.report.note_mismatch("unmatched", f"{reply.mti} DE11={reply.elements.get(11, 'absent')}")
             return
-        mti = question.message.mti
-        latency_s = now_s - question.intended_s.popleft()
-        self._in_flight -= 1
-        if not question.intended_s:
-            del self._pending[question.key]
+        question, intended_s = match
+        self._settled(question.pan, 1)
         answer = Answer(reply.elements.get(39, ""), reply.elements.get(38, ""))
-        self.report.note_answer(mti, answer.code, latency_s)
-        for fault in form_faults(question.message, mti, reply):
+        self.report.note_answer(question.message.mti, answer.code, now_s - intended_s)
+        known = self._judge.knows(question.pan)
+        for fault in form_faults(self._network, question, reply, known=known):
             self.report.note_mismatch(fault, str(question))
         for mismatch in self._judge.answered(question, answer):
             self.report.note_mismatch(*mismatch)
@@ -195,33 +210,28 @@ class Switch:
         while True:
             await trio.sleep(self._deadline_s / 20)
             oldest_s = trio.current_time() - self._deadline_s
-            self._abandon([q for q in self._pending.values() if q.intended_s[0] < oldest_s])
+            self._abandon([waiting for link in self._links for waiting in link.overdue(oldest_s)])
             self._notify()
 
-    def _abandon(self, questions: list[Question]) -> None:
-        for question in questions:
-            del self._pending[question.key]
-            self._in_flight -= len(question.intended_s)
-            self.report.unanswered += len(question.intended_s)
-            question.intended_s.clear()
+    def _abandon(self, late: list[Waiting]) -> None:
+        for question, copies in ((waiting.question, len(waiting.intended_s)) for waiting in late):
+            self._settled(question.pan, copies)
+            self.report.unanswered += copies
             for mismatch in self._judge.given_up(question):
                 self.report.note_mismatch(*mismatch)
 
     async def _drain(self) -> None:
         """Wait until everything is answered or given up."""
-        while self._pending:
-            await self._next_change()
-
-    async def _next_change(self) -> None:
-        await self._changed.wait()
+        while self._in_flight:
+            await self._changed.wait()
 
     def _notify(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
 
-    def _lose(self, how: str) -> None:
-        """The link is gone: nothing more can be sent or answered."""
+    def _lose(self, lost: LinkLost) -> None:
+        """Without one of its links the switch cannot tell what would have been answered there: it ends."""
         if not self._work.cancel_called:
-            self.report.link = how
+            self.report.link = str(lost)
             self.report.ended_s = trio.current_time()
             self._work.cancel()

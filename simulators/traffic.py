@@ -1,8 +1,8 @@
-"""Seeded visa-like traffic: what is asked next, slot by slot.
+"""Seeded traffic of one network: what is asked next, slot by slot.
 
-A slot is one transmission. Most slots bring a new authorization; some of these are repeated (0101), reversed
-(0420, repeated as 0421), or follow their own reversal. When those follow is counted in slots, so that equal
-seeds give equal traffic at any rate.
+A slot is one transmission. Most slots begin a new purchase; each has a story, and the later messages of the
+stories take the slots that are theirs. When they follow is counted in slots, so that equal seeds give equal
+traffic at any rate.
 """
 
 import datetime as dt
@@ -10,99 +10,55 @@ import functools
 import heapq
 import random
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
-from processor.iso8583.header import Base1Header
 from processor.iso8583.message import Message
-from processor.iso8583.tables.visa_like import CUSTOM_PAYMENT_SERVICE, NETWORK_PRIVATE_USE
 from processor.values.clock import Clock
-from simulators.question import Fault, Question, Transmission
+from simulators.networks.network import Network
+from simulators.purchase import ABROAD, HOME, Purchase, Stamp
+from simulators.question import SIGNAL, Fault, Question, Transmission
+from simulators.stories import STORIES, Act, shares
 from simulators.wallet import Wallet
+from simulators.ways import WAYS, Reading, Way
 
-_ACQUIRER = "400001"
-_OUR_STATION, _ISSUER_STATION = "123456", "400001"
-_CURRENCY = "840"
-_COUNTRY = "840"
-_PIN_SECURITY = "2001010100000000"  # DE 53: zone encryption, ISO format 0
-_PIN_CAPTURE = "12"
-_NETWORK_DATA = NETWORK_PRIVATE_USE.build({1: "0002"})
-_REVERSAL_NETWORK_DATA = NETWORK_PRIVATE_USE.build({1: "0002", 3: "2501"})
 _STANS = 1_000_000
-
-SIGN_ON, SIGN_OFF, ECHO_TEST = "071", "072", "301"
-
-
-class Scenario(NamedTuple):
-    """A way to pay. ``reading`` is which of the wallet's evidence the terminal gets.
-
-    Amounts are ``step`` times ``steps`` minor units; DE 62 with a transaction identifier comes where
-    ``identified``, so that reversals are matched both by it and without it.
-    """
-
-    share: int
-    processing_code: str
-    entry_mode: str
-    condition: str
-    reading: str
-    with_pin: bool
-    identified: bool
-    merchant_category: str
-    terminal: str
-    merchant: str
-    place: str
-    step: int
-    steps: tuple[int, int]
-
-
-def _place(name: str, city: str) -> str:
-    return f"{name:<25}{city:<13}US"
-
-
-SCENARIOS = (
-    Scenario(20, "000000", "9010", "00", "stripe", False, False, "5812", "STRIPE01", "DINER0000000001",
-             _place("STANDIN TEST DINER", "SPRINGFIELD"), 1, (350, 9_000)),
-    Scenario(10, "000000", "9010", "00", "stripe", True, False, "5541", "STRIPE02", "FUEL00000000001",
-             _place("STANDIN TEST FUEL", "SHELBYVILLE"), 1, (1_000, 12_000)),
-    Scenario(18, "000000", "0510", "00", "chip", False, True, "5411", "CHIP0001", "GROCER000000001",
-             _place("STANDIN TEST GROCER", "SPRINGFIELD"), 1, (120, 15_000)),
-    Scenario(15, "000000", "0510", "00", "chip", True, True, "5732", "CHIP0002", "RADIO0000000001",
-             _place("STANDIN TEST RADIO", "OGDENVILLE"), 1, (1_999, 45_000)),
-    Scenario(22, "000000", "0120", "59", "cvv2", False, True, "5999", "WEB00001", "WEBSHOP00000001",
-             _place("STANDIN TEST WEBSHOP", "NORTH HAVEN"), 1, (499, 25_000)),
-    Scenario(15, "010000", "9010", "02", "stripe", True, False, "6011", "ATM00001", "BANK00000000001",
-             _place("STANDIN TEST BANK", "SPRINGFIELD"), 2_000, (1, 15)),
-)  # fmt: skip
-
-# Of a thousand new authorizations, how many have which fault or fate.
-_WRONG_CVV, _WRONG_PIN = 15, 20
-_REPEATED_AT_ONCE, _REPEATED_LATER = 15, 15
-_REVERSED_SOON, _REVERSED_LATER = 8, 12
-_REVERSED_FIRST = 3
-_REVERSAL_REPEATED = 250  # of a thousand reversals
 _ECHO_TEST_SLOTS = 500
 _FORGETFUL_EVERY = 100  # one cardholder in so many never knows the PIN
 
-_AT_ONCE, _SOON, _LATER = (1, 2), (1, 5), (100, 2_000)
+# Of a thousand.
+_WRONG_CVV, _WRONG_PIN, _OTHER_TRACK = 15, 20, 3
+_OF_STRANGERS = 4  # cards that the issuer does not know
+_FOREIGN = 80
+_REPEATED = 200  # later messages that are sent again
+_REPEATED_SOON = (1, 5)
 
-_SCENARIO_SHARES = [scenario.share for scenario in SCENARIOS]
-_WRONG = {
-    "stripe": Fault.WRONG_CVV,
-    "chip": Fault.WRONG_CVV,
-    "cvv2": Fault.WRONG_CVV2,
-}
+_WAY_SHARES = [way.share for way in WAYS]
+_STORY_SHARES = {way: shares(way) for way in WAYS}
 
 
 class Traffic:
-    """The switch's questions in order. ``clock`` dates them; everything else comes from the seed."""
+    """The switch's questions in order. ``clock`` dates them; everything else comes from the seed.
 
-    def __init__(self, wallets: Sequence[Wallet], seed: int, clock: Clock) -> None:
+    ``strangers`` are cards that the issuer does not know; there may be none.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        wallets: Sequence[Wallet],
+        seed: int,
+        clock: Clock,
+        strangers: Sequence[Wallet] = (),
+    ) -> None:
+        self.network = network
         self._wallets = wallets
+        self._strangers = strangers
+        self._unknown = {wallet.card.pan for wallet in strangers}
         self._chance = random.Random(seed)
         self._clock = clock
         self._slot = 0
         self._stan = 0
         self._later: list[tuple[int, int, Callable[[], Transmission]]] = []
-        self._identifier = clock.wall_ms() // 1000 % 10**9  # no run uses another's transaction identifiers
+        self._run = clock.wall_ms() // 1000 % 10**9 * _STANS  # no run uses another's identifiers
 
     def next(self) -> Transmission:
         """What leaves in the next slot."""
@@ -110,122 +66,105 @@ class Traffic:
         if self._later and self._later[0][0] <= self._slot:
             return heapq.heappop(self._later)[2]()
         if self._slot % _ECHO_TEST_SLOTS == 0:
-            return self.network_management(ECHO_TEST)
-        question = self._authorization()
-        if self._happens(_REVERSED_FIRST):
-            question.reversed_first = True
-            self._follow(_SOON, functools.partial(Transmission, question, "0100"))
-            return self._reversal(question)
-        self._plan_fate(question)
-        return Transmission(question, "0100")
+            return self.signal(self.network.echo_test)
+        purchase = self._purchase()
+        story = self._chance.choices(STORIES, _STORY_SHARES[purchase.way])[0]
+        if purchase.request.matter.fault is Fault.OTHER_TRACK:  # it is refused unread: no story follows
+            story = STORIES[0]
+        slot = self._slot
+        for delay, act in story.then:
+            slot += self._chance.randint(*delay)
+            self._follow(slot, functools.partial(self._transmit, purchase, act))
+        return self._transmit(purchase, story.first)
 
-    def network_management(self, code: str) -> Transmission:
-        """An 0800: SIGN_ON, SIGN_OFF or ECHO_TEST."""
-        stan, transmitted = self._next_stan(), _transmission_time(self._clock.wall_ms() // 1000)
-        elements = {7: transmitted, 11: stan, 63: _NETWORK_DATA, 70: code}
-        return Transmission(Question(Message(_header(stan), "0800", elements)), "0800")
+    def signal(self, code: str) -> Transmission:
+        """An 0800: the network's code to sign on, to sign off, or to test the link."""
+        stamp = self._stamp()
+        elements = {7: stamp.transmitted, 11: stamp.stan, 70: code, **self.network.signal()}
+        message = Message(self.network.header(stamp.stan), "0800", elements)
+        return Transmission(Question(message, SIGNAL), "0800")
 
-    def _authorization(self) -> Question:
+    def _purchase(self) -> Purchase:
         chance = self._chance
         holder = chance.randrange(len(self._wallets))
-        wallet = self._wallets[holder]
-        scenario = chance.choices(SCENARIOS, _SCENARIO_SHARES)[0]
-        amount_minor = scenario.step * chance.randint(*scenario.steps)
-        fault = _WRONG[scenario.reading] if self._happens(_WRONG_CVV) else Fault.NONE
-        if scenario.with_pin and (self._happens(_WRONG_PIN) or holder % _FORGETFUL_EVERY == 0):
-            fault = Fault.WRONG_PIN
-        stan, second = self._next_stan(), self._clock.wall_ms() // 1000
-        elements = {
-            2: wallet.card.pan,
-            3: scenario.processing_code,
-            4: f"{amount_minor:012}",
-            7: _transmission_time(second),
-            11: stan,
-            14: wallet.card.expiry,
-            18: scenario.merchant_category,
-            19: _COUNTRY,
-            22: scenario.entry_mode,
-            25: scenario.condition,
-            32: _ACQUIRER,
-            37: _retrieval_prefix(second // 3600) + stan,
-            41: scenario.terminal,
-            42: scenario.merchant,
-            43: scenario.place,
-            49: _CURRENCY,
-            63: _NETWORK_DATA,
-        }
-        if scenario.identified:
-            elements[62] = CUSTOM_PAYMENT_SERVICE.build({1: "E", 2: f"{self._identifier:09}{stan}"})
-        elements.update(_evidence(wallet, scenario, fault))
-        return Question(Message(_header(stan), "0100", elements), amount_minor=amount_minor, fault=fault)
+        wallet, forgetful = self._wallets[holder], holder % _FORGETFUL_EVERY == 0
+        if self._strangers and self._happens(_OF_STRANGERS):
+            wallet = chance.choice(self._strangers)
+        way = chance.choices(WAYS, _WAY_SHARES)[0]
+        return Purchase(
+            self.network,
+            way,
+            wallet,
+            self._stamp(),
+            amount_minor=way.step * chance.randint(*way.steps),
+            fault=self._fault(way, forgetful=forgetful),
+            place=chance.choice(ABROAD) if self._happens(_FOREIGN) else HOME,
+            other_track=self._wallets[holder - 1].stripe,
+        )
 
-    def _plan_fate(self, question: Question) -> None:
-        """Repeat or reverse it, perhaps."""
-        repeat = functools.partial(Transmission, question, "0101")
-        reverse = functools.partial(self._reversal, question)
-        for per_mille, delay, follow_up in (
-            (_REPEATED_AT_ONCE, _AT_ONCE, repeat),
-            (_REPEATED_LATER, _LATER, repeat),
-            (_REVERSED_SOON, _SOON, reverse),
-            (_REVERSED_LATER, _LATER, reverse),
-        ):
-            if self._happens(per_mille):
-                self._follow(delay, follow_up)
-                if follow_up is reverse:
-                    return
+    def _fault(self, way: Way, *, forgetful: bool) -> Fault:
+        if way.with_pin and (forgetful or self._happens(_WRONG_PIN)):
+            return Fault.WRONG_PIN
+        if self._happens(_WRONG_CVV):
+            return Fault.WRONG_CVV2 if way.reading is Reading.WEB else Fault.WRONG_CVV
+        if way.reading is not Reading.WEB and len(self._wallets) > 1 and self._happens(_OTHER_TRACK):
+            return Fault.OTHER_TRACK
+        return Fault.NONE
 
-    def _reversal(self, original: Question) -> Transmission:
-        """An 0420 for the whole of ``original``, named by DE 90, and by DE 38 and 62.2 if there are any."""
-        asked = original.message.elements
-        stan = self._next_stan()
-        elements = {number: asked[number] for number in _REVERSAL_COPIES if number in asked}
-        elements[7] = _transmission_time(self._clock.wall_ms() // 1000)
-        elements[11] = stan
-        elements[63] = _REVERSAL_NETWORK_DATA
-        elements[90] = f"0100{asked[11]}{asked[7]}{asked[32]:>011}{0:011}"
-        if original.answer is not None and original.answer.auth_code:
-            elements[38] = original.answer.auth_code
-        reversal = Question(Message(_header(stan), "0420", elements), original=original)
-        if self._happens(_REVERSAL_REPEATED):
-            self._follow(_SOON, functools.partial(Transmission, reversal, "0421"))
-        return Transmission(reversal, "0420")
+    def _transmit(self, purchase: Purchase, act: Act) -> Transmission:
+        """One step of a story; what tells of something that happened may be told twice."""
+        if act is Act.ASK:
+            purchase.asked = purchase.request.pan not in self._unknown
+            return Transmission(purchase.request, purchase.request_mti)
+        if act is Act.ASK_AGAIN:
+            return Transmission(purchase.request, repeat_of(purchase.request_mti))
+        if act is Act.ASK_CHANGED:
+            return Transmission(purchase.changed(), purchase.request_mti)
+        question = self._told(purchase, act)
+        mti = question.message.mti
+        if self._happens(_REPEATED):
+            slot = self._slot + self._chance.randint(*_REPEATED_SOON)
+            self._follow(slot, functools.partial(Transmission, question, repeat_of(mti)))
+        return Transmission(question, mti)
+
+    def _told(self, purchase: Purchase, act: Act) -> Question:
+        stamp, chance = self._stamp(), self._chance
+        match act:
+            case Act.STAND_IN | Act.REFUSE:
+                return purchase.stand_in(stamp, chance, approved=act is Act.STAND_IN)
+            case Act.POST:
+                return purchase.posting(stamp, chance)
+            case Act.UNDO_POSTING:
+                return purchase.undoing(stamp, chance)
+            case Act.REDUCE:
+                return purchase.reduction(stamp, chance)
+            case Act.TAKE_BACK:
+                return purchase.taking_back(stamp, chance)
+            case _:
+                return purchase.reversal(stamp, chance)
 
     def _happens(self, per_mille: int) -> bool:
         return self._chance.randrange(1000) < per_mille
 
-    def _follow(self, delay: tuple[int, int], follow_up: Callable[[], Transmission]) -> None:
-        slot = self._slot + self._chance.randint(*delay)
+    def _follow(self, slot: int, follow_up: Callable[[], Transmission]) -> None:
         heapq.heappush(self._later, (slot, self._chance.getrandbits(62), follow_up))
 
-    def _next_stan(self) -> str:
+    def _stamp(self) -> Stamp:
         self._stan = self._stan % (_STANS - 1) + 1
-        return f"{self._stan:06}"
+        second = self._clock.wall_ms() // 1000
+        stan = f"{self._stan:06}"
+        return Stamp(
+            stan, _transmission_time(second), _retrieval_prefix(second // 3600), self._run + self._stan
+        )
 
 
-_REVERSAL_COPIES = (2, 3, 4, 18, 19, 22, 25, 32, 37, 41, 42, 43, 49, 62)
+def repeat_of(mti: str) -> str:
+    """The MTI of a repeat.
 
-
-def _evidence(wallet: Wallet, scenario: Scenario, fault: Fault) -> dict[int, str]:
-    """The elements that the cardholder is verified by."""
-    found: dict[int, str] = {}
-    wrong = fault in (Fault.WRONG_CVV, Fault.WRONG_CVV2)
-    if scenario.reading == "cvv2":
-        found[126] = wallet.wrong_cvv2 if wrong else wallet.cvv2
-    elif scenario.reading == "chip":
-        found[23] = wallet.card.psn
-        found[35] = wallet.wrong_chip if wrong else wallet.chip
-    else:
-        found[35] = wallet.wrong_stripe if wrong else wallet.stripe
-    if scenario.with_pin:
-        found[26] = _PIN_CAPTURE
-        found[52] = wallet.wrong_pin_block if fault is Fault.WRONG_PIN else wallet.pin_block
-        found[53] = _PIN_SECURITY
-    return found
-
-
-def _header(stan: str) -> bytes:
-    """Each message has another round-trip value, so that a reply with another's header is noticed."""
-    return Base1Header(_ISSUER_STATION, _OUR_STATION, round_trip=int(stan) % 256).pack()
+    >>> repeat_of("0420")
+    '0421'
+    """
+    return f"{mti[:3]}1"
 
 
 @functools.lru_cache(maxsize=4)

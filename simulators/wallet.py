@@ -4,8 +4,12 @@ Everything is worked out once per card, on first use, so that traffic costs no c
 """
 
 import functools
+import itertools
 import random
+from collections.abc import Sequence
 from pathlib import Path
+
+import msgspec
 
 from hsm_emulator.cvv import generate_cvv
 from hsm_emulator.pin_block import encrypt_iso0
@@ -13,15 +17,15 @@ from hsm_emulator.pvv import generate_pvv
 from processor.iso8583.tables.visa_like import PRIVATE_USE
 from processor.values.errors import ConfigError
 from processor.values.sensitive import Pan
-from simulators.cards import DeckCard, read_deck, read_pins
+from simulators.cards import TEST_BINS, DeckCard, pan_of, read_deck, read_pins
 from simulators.keys import TestKeys
 
 _CVV2_SERVICE_CODE = "000"
 _ICVV_SERVICE_CODE = "999"
 _CVV2_PRESENT = "11"  # 126.10: a value is there, and its result is wanted; then the value in four characters
-
-
 _CHECKED_WALLETS = 20
+_STRANGERS = 5
+_STRANGERS_PIN = "0000"
 
 
 class Wallet:
@@ -59,12 +63,22 @@ class Wallet:
     @functools.cached_property
     def cvv2(self) -> str:
         """DE 126 with the CVV2 that is printed on the card."""
-        return _private_use(self._cvv(_CVV2_SERVICE_CODE))
+        return _private_use(self.cvc2)
 
     @functools.cached_property
     def wrong_cvv2(self) -> str:
         """DE 126 with a wrong CVV2."""
-        return _private_use(_other_than(self._cvv(_CVV2_SERVICE_CODE)))
+        return _private_use(self.wrong_cvc2)
+
+    @functools.cached_property
+    def cvc2(self) -> str:
+        """The same value by its other name, as DE 48.92 has it."""
+        return self._cvv(_CVV2_SERVICE_CODE)
+
+    @functools.cached_property
+    def wrong_cvc2(self) -> str:
+        """A wrong one."""
+        return _other_than(self._cvv(_CVV2_SERVICE_CODE))
 
     @functools.cached_property
     def pin_block(self) -> str:
@@ -108,6 +122,23 @@ def read_wallets(deck: Path, pins: Path, keys: TestKeys) -> list[Wallet]:
     for wallet in random.Random(len(wallets)).sample(wallets, min(_CHECKED_WALLETS, len(wallets))):
         wallet.check()
     return wallets
+
+
+def of_network(wallets: Sequence[Wallet], network: str) -> list[Wallet]:
+    """Those whose cards are the network's. Errors: ConfigError if there are none."""
+    own = [wallet for wallet in wallets if wallet.card.pan.startswith(TEST_BINS[network])]
+    if not own:
+        raise ConfigError([f"the deck has no cards of {network}: they begin with {TEST_BINS[network]}"])
+    return own
+
+
+def strangers(wallets: Sequence[Wallet], network: str, keys: TestKeys) -> list[Wallet]:
+    """A few cards of the network that are in no deck of these cards."""
+    known = {wallet.card.pan for wallet in wallets}
+    pans = (pan_of(TEST_BINS[network], account) for account in itertools.count(999_000_001))
+    unknown = itertools.islice((pan for pan in pans if pan not in known), _STRANGERS)
+    like = wallets[0].card
+    return [Wallet(msgspec.structs.replace(like, pan=pan), _STRANGERS_PIN, keys) for pan in unknown]
 
 
 def _other_than(cvv: str) -> str:

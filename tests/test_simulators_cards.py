@@ -47,10 +47,11 @@ def test_equal_seeds_draw_equal_cards_and_other_seeds_others() -> None:
     assert draft_cards(50, 7) != draft_cards(50, 8)
 
 
-def test_cards_are_different_valid_and_of_the_test_bin() -> None:
+def test_cards_are_different_valid_and_of_the_test_bins_in_turn() -> None:
     cards, pins = draft_cards(3_000, 1)
     assert len({card.pan for card in cards}) == 3_000
-    assert all(card.pan.startswith("400000") and len(card.pan) == 16 for card in cards)
+    assert all(card.pan.startswith("400000") and len(card.pan) == 16 for card in cards[::2])
+    assert all(card.pan.startswith("520000") and len(card.pan) == 16 for card in cards[1::2])
     assert all(luhn_digit(card.pan[:-1]) == card.pan[-1] for card in cards)
     assert {card.service_code for card in cards} == {"101", "201"}
     assert all("4001" <= card.expiry <= "4412" and 1 <= int(card.expiry[2:]) <= 12 for card in cards)

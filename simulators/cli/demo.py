@@ -1,4 +1,4 @@
-"""``standin demo``: emulator, processor and switch on this machine, and the proof that the books balance."""
+"""``standin demo``: emulator, processor and two networks' switches here; the proof that the books balance."""
 
 import os
 import shutil
@@ -17,23 +17,26 @@ from simulators.cli.arguments import INTERRUPTED, Address, explained
 from simulators.cli.deck import make_deck
 from simulators.examples import example
 from simulators.keys import load_test_keys
+from simulators.networks.catalogue import NETWORKS
 from simulators.proof import compare
 from simulators.report import codes, dollars, milliseconds, summary_lines
 
-app = cyclopts.App(name="demo", help="Run the HSM emulator, the processor and a switch; prove the books.")
+app = cyclopts.App(name="demo", help="Run the HSM emulator, the processor and two networks; prove the books.")
 
 FOLDER = Path("var/demo")
 _CARDS = 2_000
 _SEED = 1
+_LINKS = 2  # of each network
 _LAST_WORD_S = 15.0
 
 
 @app.default
 def demo() -> None:
-    """Drive traffic through a processor on free loopback ports and prove that its books balance.
+    """Drive both networks' traffic through a processor on free loopback ports; prove that its books balance.
 
     Everything it writes is in ./var/demo, which it clears first. DEMO_SECONDS (20) and DEMO_RATE (1000
-    messages a second) in the environment say how long and how fast. Exit code 0 when everything agrees.
+    messages a second, half of them from each network) in the environment say how long and how fast. Exit
+    code 0 when everything agrees.
     """
     seconds, rate = _setting("DEMO_SECONDS", "20"), _setting("DEMO_RATE", "1000")
     with explained("demo"):
@@ -84,32 +87,37 @@ def _first(group: BaseExceptionGroup[Exception]) -> Exception:
 async def _show(seconds: str, rate: str) -> int:
     """Start everything, drive the traffic, compare the books; the exit code."""
     deck, pins, state = _cleared(FOLDER)
-    say(f"Standin demo: {seconds} s of visa-like traffic, {rate} messages a second; files are in {FOLDER}")
+    say(f"Standin demo: {seconds} s of {' and '.join(NETWORKS)} traffic, {rate} messages a second in all; "
+        f"files are in {FOLDER}")  # fmt: skip
     async with started("hsm", ["hsm", "--host", "127.0.0.1", "--port", "0", "--test-lmk"], FOLDER) as hsm:
-        hsm_address = await listening(hsm, hsm.lines())
+        hsm_address = (await listening(hsm, hsm.lines(), 1))[0]
         say(f"  hsm emulator  {hsm_address}, public test keys")
         keys = load_test_keys(example("keys.test.json"))
         cards = await make_deck(_CARDS, _SEED, Address.parse(hsm_address), keys, deck, pins)
         funds = dollars(sum(card.balance_minor for card in cards))
         say(f"  deck          {len(cards):,} test cards with {funds} in all; PVVs by the HSM")
-        serve = ["serve", "--config", str(example("standin.toml")), "--listen", "visa-like=127.0.0.1:0"]
+        serve = ["serve", "--config", str(example("standin.toml"))]
+        serve += [word for network in NETWORKS for word in ("--listen", f"{network}=127.0.0.1:0")]
         serve += ["--hsm", hsm_address, "--deck", str(deck), "--state", str(state), "--status-seconds", "1"]
         async with started("processor", serve, FOLDER) as processor:
             watch = ProcessorWatch(processor)
-            target = await watch.listening()
-            say(f"  processor     {target}, every answer durable before it is sent")
-            simulate = ["simulate", "--target", target, "--deck", str(deck), "--pins", str(pins), "--fresh"]
-            simulate += ["--rate", rate, "--seconds", seconds, "--seed", str(_SEED), "--json"]
+            targets = dict(zip(NETWORKS, await watch.listening(), strict=True))
+            say(f"  processor     {', '.join(targets.values())}; every answer durable before it is sent")
+            simulate = ["--deck", str(deck), "--pins", str(pins), "--fresh", "--links", str(_LINKS)]
+            simulate += ["--rate", str(float(rate) / len(NETWORKS)), "--seconds", seconds, "--json"]
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(watch.run)
-                async with started("switch", simulate, FOLDER) as switch:
-                    summary = await _drive(switch, watch)
+                switches = Switches(watch)
+                async with trio.open_nursery() as playing:
+                    for network, target in targets.items():
+                        playing.start_soon(switches.run, network, ["--target", target, *simulate])
                 processor.terminate()
                 nursery.cancel_scope.deadline = trio.current_time() + _LAST_WORD_S
-    say("\nsummary")
-    for line in summary_lines(summary):
-        say(f"  {line}")
-    return _prove(watch.last_word(), await _book(state), summary)
+    for network, summary in switches.summaries.items():
+        say(f"\n{network}")
+        for line in summary_lines(summary):
+            say(f"  {line}")
+    return _prove(watch.last_word(), await _book(state), switches.summaries)
 
 
 class ProcessorWatch:
@@ -121,9 +129,9 @@ class ProcessorWatch:
         self._lines = processor.lines()
         self._last_word: dict[str, Any] | None = None
 
-    async def listening(self) -> str:
-        """HOST:PORT of its card port, once it is ready."""
-        return await listening(self._processor, self._lines)
+    async def listening(self) -> list[str]:
+        """HOST:PORT of its card ports in the order of the networks, once it is ready."""
+        return await listening(self._processor, self._lines, len(NETWORKS))
 
     async def run(self) -> None:
         """Read until it ends."""
@@ -141,25 +149,46 @@ class ProcessorWatch:
         return self._last_word
 
 
-async def _drive(switch: Child, watch: ProcessorWatch) -> dict[str, Any]:
-    """Print a line a second while the switch works; its summary."""
-    figures: dict[str, Any] = {}
-    async for line in switch.lines():
-        figures = msgspec.json.decode(line)
-        if figures["event"] == "progress":
-            say(_second(figures, watch.status))
-    await switch.wait()
-    if figures.get("event") != "summary":
-        raise switch.died()
-    return figures
+class Switches:
+    """Both switches, each a process of its own; prints a line a second when both have said theirs."""
+
+    def __init__(self, watch: ProcessorWatch) -> None:
+        self.summaries: dict[str, dict[str, Any]] = {}
+        self._watch = watch
+        self._seconds: dict[int, dict[str, dict[str, Any]]] = {}
+
+    async def run(self, network: str, options: list[str]) -> None:
+        """Play one network to its end. Errors: WorldError when it ends without a summary."""
+        figures: dict[str, Any] = {}
+        simulate = ["simulate", "--network", network, "--seed", str(_SEED), *options]
+        async with started(f"switch-{network}", simulate, FOLDER) as switch:
+            async for line in switch.lines():
+                figures = msgspec.json.decode(line)
+                if figures["event"] == "progress":
+                    self._progressed(network, figures)
+            await switch.wait()
+            if figures.get("event") != "summary":
+                raise switch.died()
+        self.summaries[network] = figures
+
+    def _progressed(self, network: str, figures: dict[str, Any]) -> None:
+        told = self._seconds.setdefault(figures["second"], {})
+        told[network] = figures
+        if len(told) == len(NETWORKS):
+            say(_second(self._seconds.pop(figures["second"]), self._watch.status))
 
 
-def _second(figures: dict[str, Any], status: dict[str, Any]) -> str:
-    """One second: the switch's rate and latency, the processor's answers and holds."""
+def _second(told: dict[str, dict[str, Any]], status: dict[str, Any]) -> str:
+    """One second: each switch's rate and latency, the processor's answers and holds."""
     held = dollars(status.get("held_minor", {}).get(CURRENCY, 0))
+    rates = "   ".join(
+        f"{network} {told[network]['rate']:,}/s p50 {milliseconds(told[network]['p50_us'])} "
+        f"p99 {milliseconds(told[network]['p99_us'])}"
+        for network in NETWORKS
+    )
+    second = next(iter(told.values()))["second"]
     return (
-        f"{figures['second']:>4} s {figures['rate']:>6,}/s   {codes(status.get('answers', {}))}   "
-        f"p50 {milliseconds(figures['p50_us'])}  p99 {milliseconds(figures['p99_us'])}   "
+        f"{second:>4} s   {rates}   {codes(status.get('answers', {}))}   "
         f"{status.get('holds_open', 0):,} holds of {held}"
     )
 
@@ -175,14 +204,14 @@ async def _book(state: Path) -> dict[str, Any]:
     return found
 
 
-def _prove(last_word: dict[str, Any], book: dict[str, Any], summary: dict[str, Any]) -> int:
+def _prove(last_word: dict[str, Any], book: dict[str, Any], summaries: dict[str, dict[str, Any]]) -> int:
     """Print the comparison; 0 when everything agrees."""
-    findings = compare(last_word, book, summary)
+    findings = compare(last_word, book, {network: summaries[network] for network in NETWORKS})
     say("\nproof, from the journal, by a process of its own")
     for finding in findings:
         say(f"  {'yes' if finding.holds else 'NO '}  {finding.words}")
     agreed = all(finding.holds for finding in findings)
-    say("\nThe books balance and all three agree." if agreed else "\nThey do NOT agree.")
+    say("\nThe books balance, and all agree." if agreed else "\nThey do NOT agree.")
     return 0 if agreed else 1
 
 

@@ -3,6 +3,7 @@
 import functools
 import signal
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,16 +15,18 @@ from processor.values.clock import SystemClock
 from processor.values.errors import ConfigError, WorldError
 from simulators.cli.arguments import INTERRUPTED, Address, explained
 from simulators.examples import example
-from simulators.expectations import Judge
+from simulators.judge import Judge
 from simulators.keys import load_test_keys
+from simulators.networks.catalogue import NETWORKS
 from simulators.report import progress_line, summary_lines
 from simulators.switch import Load, Switch
 from simulators.traffic import Traffic
-from simulators.wallet import read_wallets
+from simulators.wallet import of_network, read_wallets, strangers
 
 app = cyclopts.App(name="simulate", help="Play a card network's switch against a processor.")
 
 _RATE = 500.0
+_LINKS_MAX = 16
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -34,7 +37,8 @@ def simulate(
     target: str,
     deck: Path,
     pins: Path,
-    network: Literal["visa-like"] = "visa-like",
+    network: Literal["visa-like", "mc-like"] = "visa-like",
+    links: int = 1,
     rate: float | None = None,
     closed: int | None = None,
     seconds: float = 10.0,
@@ -54,45 +58,55 @@ def simulate(
         target: HOST:PORT of the processor's card port.
         deck: The deck the processor was given.
         pins: The PINs of that deck.
-        network: The network to play.
+        network: The network to play; it uses its own cards of the deck.
+        links: How many connections, used in turn.
         rate: Messages a second on a fixed schedule (open loop), from which latency counts; default 500.
         closed: Instead: how many messages to keep in flight (closed loop).
         seconds: How long.
         seed: Names the traffic.
         keys: Key file with the test keys in clear; default: examples/keys.test.json of this project.
-        fresh: Nobody used these cards before: then a refusal for lack of funds or PIN tries must be explained
-            by this very run.
+        fresh: Nobody used these cards before: then what is said of funds and PIN tries must be explained by
+            this very run.
         json: Print JSON objects, one a second and the summary as the last, in place of text.
     """
     with explained("simulate"):
         load = _load(rate, closed, seconds)
+        if not 1 <= links <= _LINKS_MAX:
+            raise ConfigError([f"--links: must be 1 to {_LINKS_MAX}"])
         address, ready = Address.parse(target), load_test_keys(keys or example("keys.test.json"))
-        wallets = read_wallets(deck, pins, ready)
-        judge = Judge({wallet.card.pan: wallet.card.balance_minor for wallet in wallets}, fresh=fresh)
-        traffic = Traffic(wallets, seed, SystemClock())
+        whole_deck = read_wallets(deck, pins, ready)
+        wallets = of_network(whole_deck, network)
+        switch_network = NETWORKS[network]
+        judge = Judge(switch_network, {w.card.pan: w.card.balance_minor for w in wallets}, fresh=fresh)
+        unknown = strangers(whole_deck, network, ready)
+        traffic = Traffic(switch_network, wallets, seed, SystemClock(), unknown)
         emit = _emit_json if json else functools.partial(_emit_text, network)
-        raise SystemExit(trio.run(play, address, traffic, judge, load, emit))
+        raise SystemExit(trio.run(play, address, links, traffic, judge, load, emit))
 
 
-async def play(address: Address, traffic: Traffic, judge: Judge, load: Load, emit: Emit) -> int:
+async def play(address: Address, links: int, traffic: Traffic, judge: Judge, load: Load, emit: Emit) -> int:
     """Connect and run the traffic; the exit code. SIGINT and SIGTERM end it early, in good order.
 
     Errors: WorldError when the processor cannot be reached or refuses the sign-on.
     """
-    try:
-        stream = await trio.open_tcp_stream(address.host, address.port)
-    except OSError as error:
-        raise WorldError(f"{address.host}:{address.port}: {error}") from None
-    switch = Switch(stream, traffic, judge, load)
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        interrupted = await _supervise(switch, stream, signals, emit)
-    emit(switch.report.summary(judge.open_holds, judge.open_minor))
+    async with AsyncExitStack() as stack:
+        try:
+            streams = [
+                await stack.enter_async_context(await trio.open_tcp_stream(address.host, address.port))
+                for _ in range(links)
+            ]
+        except OSError as error:
+            raise WorldError(f"{address.host}:{address.port}: {error}") from None
+        switch = Switch(streams, traffic, judge, load)
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            interrupted = await _supervise(switch, signals, emit)
+    emit(switch.report.summary(judge.figures()))
     if not switch.report.is_clean:
         return 1
     return INTERRUPTED if interrupted else 0
 
 
-async def _supervise(switch: Switch, stream: trio.SocketStream, signals: Any, emit: Emit) -> bool:  # noqa: ANN401 - trio's iterator has no public name
+async def _supervise(switch: Switch, signals: Any, emit: Emit) -> bool:  # noqa: ANN401 - trio's iterator has no public name
     """Run the switch with a line a second; a first signal stops the traffic, a second one everything."""
     interrupted = False
     failure: WorldError | None = None
@@ -109,8 +123,7 @@ async def _supervise(switch: Switch, stream: trio.SocketStream, signals: Any, em
         nursery.start_soon(heed)
         nursery.start_soon(_tick, switch, emit)
         try:
-            async with stream:
-                await switch.run()
+            await switch.run()
         except WorldError as error:
             failure = error
         nursery.cancel_scope.cancel()

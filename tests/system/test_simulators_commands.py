@@ -74,20 +74,32 @@ def test_what_cannot_be_made_is_said_without_a_traceback(
 
 
 @pytest.fixture
-def used(launch: Any, hsm: Any, tmp_path: Path) -> tuple[Any, list[str]]:
-    """A processor with a deck, and how a simulator reaches it."""
+def used(launch: Any, hsm: Any, tmp_path: Path) -> tuple[Any, dict[str, list[str]]]:
+    """A processor with a deck, and how each network's simulator reaches it."""
     assert deck_make(tmp_path, hsm, "deck").returncode == 0
-    processor = launch.serving(tmp_path / "state", hsm, tmp_path / "deck.jsonl")
-    target = "{}:{}".format(*processor.address)
-    return processor, ["--target", target, "--deck", "deck.jsonl", "--pins", "deck.pins"]
+    more = ["--listen", "mc-like=127.0.0.1:0"]
+    processor = launch.processor(tmp_path / "state", hsm.address, tmp_path / "deck.jsonl", more=more)
+    processor.log.wait_for("hsm connected")
+    targets = [processor.out.wait_for("listening ", count).split() for count in (1, 2)]
+    cards = ["--deck", "deck.jsonl", "--pins", "deck.pins"]
+    return processor, {network: ["--target", target, *cards] for _, network, target in targets}
 
 
+@pytest.mark.parametrize(
+    ("network", "links"),
+    [
+        pytest.param("visa-like", "1", id="visa-like on one link"),
+        pytest.param("mc-like", "1", id="mc-like on one link"),
+        pytest.param("visa-like", "3", id="visa-like on three links"),
+        pytest.param("mc-like", "3", id="mc-like on three links"),
+    ],
+)
 def test_simulate_agrees_with_the_processor_and_its_books(
-    used: tuple[Any, list[str]], launch: Any, tmp_path: Path
+    network: str, links: str, used: tuple[Any, dict[str, list[str]]], launch: Any, tmp_path: Path
 ) -> None:
     processor, reach = used
-    load = ["--network", "visa-like", "--rate", "200", "--seconds", "2", "--seed", "9"]
-    result = standin(tmp_path, "simulate", *reach, *load, "--fresh", "--json")
+    load = ["--network", network, "--rate", "200", "--seconds", "2", "--seed", "9", "--links", links]
+    result = standin(tmp_path, "simulate", *reach[network], *load, "--fresh", "--json")
     assert result.returncode == 0, result.stdout + result.stderr
     *progress, summary = [msgspec.json.decode(line) for line in result.stdout.splitlines()]
     assert [figures["event"] for figures in progress] == ["progress"] * len(progress)
@@ -97,16 +109,18 @@ def test_simulate_agrees_with_the_processor_and_its_books(
     last_word = processor.stop()
     book = launch.book_check(tmp_path / "state")
     assert (summary["open_holds"], summary["open_minor"]) == (book["holds_open"], book["held_minor"]["840"])
+    assert summary["posted_minor"] == book["cleared_minor"]["840"] != 0
     assert last_word["digest"] == book["digest"]
 
 
-def test_simulate_says_what_differs(used: tuple[Any, list[str]], tmp_path: Path) -> None:
+def test_simulate_says_what_differs(used: tuple[Any, dict[str, list[str]]], tmp_path: Path) -> None:
     _, reach = used
     deck = tmp_path / "deck.jsonl"
     deck.write_bytes(re.sub(rb'"balance_minor":[0-9]+', b'"balance_minor":1', deck.read_bytes()))
-    result = standin(tmp_path, "simulate", *reach, "--closed", "8", "--seconds", "0.5")
+    load = ["--closed", "8", "--seconds", "0.5", "--fresh"]
+    result = standin(tmp_path, "simulate", *reach["visa-like"], *load)
     assert result.returncode == 1
-    assert re.search(r"DE 39: 0100 .* card 400000\*{6}[0-9]{4}: 00, expected 51", result.stdout)
+    assert re.search(r"DE 39: 0[12]00 .* card 400000\*{6}[0-9]{4}: 00, expected 51", result.stdout)
     assert not re.search("400000[0-9]{10}", result.stdout)
 
 
@@ -116,6 +130,8 @@ def test_simulate_says_what_differs(used: tuple[Any, list[str]], tmp_path: Path)
         pytest.param(["--rate", "5", "--closed", "5"], 2, "only one", id="two kinds of load"),
         pytest.param(["--rate", "0"], 2, "--rate", id="no rate"),
         pytest.param(["--seconds", "0"], 2, "--seconds", id="no time"),
+        pytest.param(["--links", "0"], 2, "--links", id="no link"),
+        pytest.param(["--deck", "half.jsonl"], 2, "no cards of visa-like", id="a deck of another network"),
         pytest.param(["--target", "127.0.0.1:1"], 1, "127.0.0.1:1", id="no processor there"),
         pytest.param(["--pins", "deck.jsonl"], 2, "line 1 is not", id="a deck for a PIN file"),
         pytest.param(["--network", "other-like"], 2, "network", id="an unknown network"),
@@ -125,6 +141,8 @@ def test_simulate_refuses_what_makes_no_sense(
     options: list[str], code: int, words: str, hsm: Any, tmp_path: Path
 ) -> None:
     assert deck_make(tmp_path, hsm, "deck").returncode == 0
+    lines = (tmp_path / "deck.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "half.jsonl").write_text("".join(line for line in lines if '"pan":"52' in line))
     given = {"--target": "127.0.0.1:1", "--deck": "deck.jsonl", "--pins": "deck.pins"}
     given |= dict(zip(options[::2], options[1::2], strict=True))
     result = standin(tmp_path, "simulate", *[text for pair in given.items() for text in pair])
@@ -132,9 +150,9 @@ def test_simulate_refuses_what_makes_no_sense(
     assert words in result.stderr + result.stdout
 
 
-def test_simulate_signs_off_when_interrupted(used: tuple[Any, list[str]], tmp_path: Path) -> None:
+def test_simulate_signs_off_when_interrupted(used: tuple[Any, dict[str, list[str]]], tmp_path: Path) -> None:
     _, reach = used
-    command = [*STANDIN, "simulate", *reach, "--rate", "50", "--seconds", "600", "--json"]
+    command = [*STANDIN, "simulate", *reach["visa-like"], "--rate", "50", "--seconds", "600", "--json"]
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
@@ -154,8 +172,11 @@ def test_the_demo_proves_its_books_and_leaves_nothing_but_var(tmp_path: Path) ->
     result = standin(tmp_path, "demo", DEMO_SECONDS="2", DEMO_RATE="200")
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stderr == ""
-    assert result.stdout.count("  yes  ") == 4
-    assert re.search(r"   1 s +[0-9]+/s   00 [0-9]+ .* p50 .* p99 .* holds of USD", result.stdout)
+    assert result.stdout.count("  yes  ") == 6
+    second = (
+        r"   1 s +visa-like [0-9]+/s p50 .* p99 .* mc-like [0-9]+/s p50 .* p99 .* 00 [0-9]+ .* holds of USD"
+    )
+    assert re.search(second, result.stdout)
     assert [path.name for path in tmp_path.iterdir()] == ["var"]
     assert [path.name for path in (tmp_path / "var").iterdir()] == ["demo"]
     assert not (tmp_path / "var" / "demo" / "old").exists()

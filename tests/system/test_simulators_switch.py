@@ -14,7 +14,8 @@ from processor.iso8583.message import Message
 from processor.iso8583.tables.visa_like import VISA_LIKE
 from processor.values.clock import SystemClock
 from processor.values.errors import WorldError
-from simulators.expectations import Judge
+from simulators.judge import Judge
+from simulators.networks.visa_like import VisaLike
 from simulators.report import Report
 from simulators.switch import Load, Switch
 from simulators.traffic import Traffic
@@ -22,6 +23,7 @@ from simulators.wallet import Wallet
 
 pytestmark = pytest.mark.slow
 
+NETWORK = VisaLike()
 CODEC = PyisoCodec(VISA_LIKE)
 CARDS_PER_TEST = 12
 BRIEF = Load(0.0, 32, 0.4)
@@ -113,11 +115,11 @@ def approved(reply: Message) -> bool:
 
 
 def declined(reply: Message) -> bool:
-    return reply.mti == "0110" and reply.elements[39] in ("82", "N7", "55")
+    return reply.mti == "0110" and reply.elements[39] in ("82", "N7")
 
 
 def reversed_(reply: Message) -> bool:
-    return reply.mti == "0430"
+    return reply.mti == "0430" and 90 in reply.elements
 
 
 class Seen:
@@ -157,9 +159,11 @@ async def played(
     """A short run with fresh cards."""
     address, wallets = served
     mine = [wallets.pop() for _ in range(CARDS_PER_TEST)]
-    judge = Judge({wallet.card.pan: wallet.card.balance_minor for wallet in mine}, fresh=True)
+    judge = Judge(NETWORK, {wallet.card.pan: wallet.card.balance_minor for wallet in mine}, fresh=True)
     async with TamperingStream(await trio.open_tcp_stream(*address), tamper) as stream:
-        switch = Switch(stream, Traffic(mine, seed, SystemClock()), judge, load, deadline_s=deadline_s)
+        switch = Switch(
+            [stream], Traffic(NETWORK, mine, seed, SystemClock()), judge, load, deadline_s=deadline_s
+        )
         with trio.fail_after(20):
             async with trio.open_nursery() as nursery:
                 if isinstance(tamper, Once):
@@ -199,12 +203,14 @@ async def test_the_open_loop_sends_what_the_schedule_wants(served: Any) -> None:
         pytest.param(approved, with_elements({38: None}), "DE 38", id="an approval without DE 38"),
         pytest.param(declined, with_elements({38: "A1B2C3"}), "DE 38", id="a refusal with DE 38"),
         pytest.param(Seen(), with_elements({38: "ZZZZZ9"}), "repeat", id="a repeat with another DE 38"),
-        pytest.param(approved, with_elements({4: "000000000001"}), "echo of DE 4", id="another amount"),
+        pytest.param(approved, with_elements({4: "000000000001"}), "unmatched", id="another amount"),
+        pytest.param(approved, with_elements({44: None}), "verification result", id="no result of the CVV"),
+        pytest.param(declined, with_elements({44: "    2"}), "verification result", id="a wrong CVV called right"),
         pytest.param(approved, with_elements({41: None}), "echo of DE 41", id="an echo left out"),
         pytest.param(approved, with_elements({49: "978"}), "echo of DE 49", id="another currency"),
         pytest.param(reversed_, with_elements({90: None}), "echo of DE 90", id="a reversal without DE 90"),
         pytest.param(approved, with_elements({14: "4012"}), "DE 14 returned", id="an expiry that comes back"),
-        pytest.param(approved, lambda r: [frame(Message(r.header, "0130", r.elements))], "MTI",
+        pytest.param(approved, lambda r: [frame(Message(r.header, "0111", r.elements))], "MTI",
                      id="another MTI"),
         pytest.param(approved, unswapped, "header", id="stations not swapped"),
         pytest.param(approved, lambda r: [frame(r), frame(r)], "unmatched", id="a reply that comes twice"),
@@ -263,8 +269,10 @@ async def test_latency_counts_from_the_schedule_and_lateness_is_told(
     ours, theirs = trio.testing.lockstep_stream_pair()
     _, wallets = served
     mine = wallets[:20]
-    judge = Judge({wallet.card.pan: wallet.card.balance_minor for wallet in mine}, fresh=True)
-    switch = Switch(ours, Traffic(mine, 1, SystemClock()), judge, Load(10.0, 0, 1.0), deadline_s=30)
+    judge = Judge(NETWORK, {wallet.card.pan: wallet.card.balance_minor for wallet in mine}, fresh=True)
+    switch = Switch(
+        [ours], Traffic(NETWORK, mine, 1, SystemClock()), judge, Load(10.0, 0, 1.0), deadline_s=30
+    )
 
     async def issuer() -> None:
         framer = Framer(VISA_FRAME, 4096)
@@ -300,8 +308,8 @@ async def test_an_issuer_that_refuses_the_sign_on_gets_no_traffic(served: Any) -
 async def test_an_issuer_that_closes_the_link_ends_the_run(served: Any) -> None:
     ours, theirs = trio.testing.memory_stream_pair()
     _, wallets = served
-    judge = Judge({wallets[0].card.pan: 1}, fresh=True)
-    switch = Switch(ours, Traffic(wallets[:1], 1, SystemClock()), judge, Load(10.0, 0, 1.0))
+    judge = Judge(NETWORK, {wallets[0].card.pan: 1}, fresh=True)
+    switch = Switch([ours], Traffic(NETWORK, wallets[:1], 1, SystemClock()), judge, Load(10.0, 0, 1.0))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(switch.run)
         await theirs.receive_some(1)
@@ -313,7 +321,7 @@ async def test_an_issuer_that_closes_the_link_ends_the_run(served: Any) -> None:
 async def test_stopping_early_waits_for_the_answers_and_signs_off(served: Any) -> None:
     address, wallets = served
     mine = [wallets.pop() for _ in range(CARDS_PER_TEST)]
-    judge = Judge({wallet.card.pan: wallet.card.balance_minor for wallet in mine}, fresh=True)
+    judge = Judge(NETWORK, {wallet.card.pan: wallet.card.balance_minor for wallet in mine}, fresh=True)
     some_replies = trio.Event()
 
     def watch(reply: Message) -> list[bytes]:
@@ -322,7 +330,7 @@ async def test_stopping_early_waits_for_the_answers_and_signs_off(served: Any) -
         return [frame(reply)]
 
     async with TamperingStream(await trio.open_tcp_stream(*address), watch) as stream:
-        switch = Switch(stream, Traffic(mine, 1, SystemClock()), judge, Load(200.0, 0, 3_600.0))
+        switch = Switch([stream], Traffic(NETWORK, mine, 1, SystemClock()), judge, Load(200.0, 0, 3_600.0))
         with trio.fail_after(20):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(switch.run)

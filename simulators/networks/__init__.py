@@ -1,0 +1,1 @@
+"""What differs between the networks that the switch can play: one module each, behind ``network.Network``."""
