@@ -20,6 +20,7 @@ from processor.values.effects import (
     PostingTaken,
     SignChanged,
     TransactionAsked,
+    TransactionNamed,
     TransactionOpened,
 )
 from processor.values.money import Money
@@ -163,6 +164,7 @@ class State:
             PostingTaken: self._posting_taken,
             TransactionOpened: self._transaction_opened,
             TransactionAsked: self._transaction_asked,
+            TransactionNamed: self._transaction_named,
             HoldSet: self._hold_set,
             PinTrySpent: self._pin_try_spent,
             PinTriesRestored: self._pin_tries_restored,
@@ -250,8 +252,15 @@ class State:
         assert not transaction.asked, "a transaction is asked for once"
         transaction.asked = True
         transaction.auth_code = effect.auth_code or transaction.auth_code
-        transaction.keys += tuple(key for key in effect.keys if key not in transaction.keys)
-        self._name(effect.transaction, effect.keys)
+        self._add_names(effect.transaction, effect.keys)
+
+    def _transaction_named(self, effect: TransactionNamed) -> None:
+        self._add_names(effect.transaction, effect.keys)
+
+    def _add_names(self, number: int, keys: tuple[str, ...]) -> None:
+        transaction = self.transactions[number]
+        transaction.keys += tuple(key for key in keys if key not in transaction.keys)
+        self._name(number, keys)
 
     def _name(self, number: int, keys: tuple[str, ...]) -> None:
         for key in keys:  # the latest one bears the name: STAN and RRN come round again

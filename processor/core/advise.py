@@ -4,7 +4,7 @@ from processor.book.state import SUSPENSE, State
 from processor.core.holds import Draft, account_for, bears, open_if_new, opened
 from processor.values.clock import DAY_MS
 from processor.values.commands import Advise
-from processor.values.effects import Answered, Cause, Effect
+from processor.values.effects import Answered, Cause, Effect, TransactionNamed
 from processor.values.outcome import Outcome, Reply, Verdict
 from processor.values.reasons import Reason
 from processor.values.requests import Advice, Direction
@@ -22,10 +22,13 @@ def decide(state: State, command: Advise, sequence: int, now_ms: int) -> Outcome
     if number is not None and request.known_type and bears(state, number, request):
         draft = Draft(number, state)
         account = state.transactions[number].account
+        if new := tuple([key for key in request.known_by if key not in state.by_key]):
+            effects.append(TransactionNamed(number, new))
         story = Verdict("original", None, (number,))
     else:
         account, effects = _account(state, request)
-        first = opened(request, sequence, account, now_ms, request.known_by, auth_code=request.auth_code)
+        names = _names(state, number, request)
+        first = opened(request, sequence, account, now_ms, names, auth_code=request.auth_code)
         effects.append(first)
         draft = Draft(sequence, state, first)
         if number is not None:  # a reversal that spoke of another currency voids it all the same
@@ -41,6 +44,15 @@ def decide(state: State, command: Advise, sequence: int, now_ms: int) -> Outcome
     alerts = ("suspense",) if account.startswith(SUSPENSE) else ()
     decided = Verdict("network_decision", None, (int(request.approved), request.reason))
     return Outcome(sequence, reply, tuple(effects), (story, decided), alerts, draft.number)
+
+
+def _names(state: State, number: int | None, request: Advice) -> tuple[str, ...]:
+    """Its own names, and those it gives its original where that has not been seen or came to nothing."""
+    if number is not None:
+        transaction = state.transactions[number]
+        if transaction.authorized_minor or transaction.postings:
+            return request.known_by
+    return tuple(dict.fromkeys(request.match_keys + request.known_by))
 
 
 def _account(state: State, request: Advice) -> tuple[str, list[Effect]]:

@@ -1,5 +1,7 @@
 """Deciding an authorization: may this card spend this?"""
 
+from collections.abc import Collection
+
 from processor.book.state import Account, State
 from processor.core.holds import Draft, bears, expired, opened
 from processor.core.terms import Terms
@@ -46,7 +48,8 @@ def decide(state: State, terms: Terms, command: Authorize, sequence: int, now_ms
     facts = _still_valid(command.facts, card.version if card is not None else 0)
     due = state.due_holds_of(account, now_ms) if account is not None else []
     earlier = _advised_before(state, request)
-    situation = _situation(state, request, facts, card, account, due, now_ms)
+    freed = {*due, earlier} if earlier is not None else due  # what it held or posted itself does not count
+    situation = _situation(state, request, facts, card, account, freed, now_ms)
     verdicts = (*_gate(state, terms, request, earlier), *terms.policy.evaluate(situation))
     reason = refusal(verdicts)
     auth_code = terms.identity.auth_code(sequence) if reason is None else ""
@@ -84,10 +87,15 @@ def _situation(
     facts: Facts,
     card: Card | None,
     account: Account | None,
-    due: list[int],
+    freed: Collection[int],
     now_ms: int,
 ) -> Situation:
-    freed_minor = sum(state.transactions[number].remaining_minor for number in due)
+    freed_minor = 0
+    for number in freed:
+        transaction = state.transactions[number]
+        if account is not None and transaction.account == account.name:
+            own_posted = transaction.posted_minor if not transaction.asked else 0
+            freed_minor += transaction.remaining_minor + own_posted
     today = state.used_on(request.card, now_ms // DAY_MS)
     return Situation(
         request=request,

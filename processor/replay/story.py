@@ -33,6 +33,7 @@ from processor.values.effects import (
     PostingTaken,
     SignChanged,
     TransactionAsked,
+    TransactionNamed,
     TransactionOpened,
 )
 from processor.values.facts import Check, Facts
@@ -185,6 +186,10 @@ def _opened(effect: TransactionOpened) -> str:
     return f"transaction {effect.transaction} opened for {effect.amount} on {account}"
 
 
+def _named(effect: TransactionNamed) -> str:
+    return f"transaction {effect.transaction} known by {len(effect.keys)} more names"
+
+
 def _asked_after_all(effect: TransactionAsked) -> str:
     return f"transaction {effect.transaction}: its request came after what is about it"
 
@@ -227,6 +232,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     CardIssued: lambda effect: f"card {effect.card.pan_masked} issued on {effect.card.account}",
     Posted: _posted,
     TransactionOpened: _opened,
+    TransactionNamed: _named,
     TransactionAsked: _asked_after_all,
     HoldSet: _hold,
     PostingTaken: _taken,

@@ -90,6 +90,13 @@ class TransactionAsked(msgspec.Struct, frozen=True, tag=True, array_like=True, g
     keys: tuple[str, ...]
 
 
+class TransactionNamed(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
+    """An advice joined a transaction, which is now known by the advice's names too."""
+
+    transaction: int
+    keys: tuple[str, ...]
+
+
 class HoldSet(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
     """What a transaction's authorization is made of from now on, whole: not a difference.
 
@@ -148,6 +155,7 @@ Effect = (
     | PostingTaken
     | TransactionOpened
     | TransactionAsked
+    | TransactionNamed
     | HoldSet
     | PinTrySpent
     | PinTriesRestored

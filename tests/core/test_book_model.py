@@ -129,7 +129,8 @@ class Books(RuleBasedStateMachine):
             return
         self.expire(card)
         slip = self.slips.get(key)
-        expected = Reason.APPROVED if minor <= self.free(card) else Reason.INSUFFICIENT_FUNDS
+        own = slip.held + slip.posted if slip is not None and not slip.asked else 0
+        expected = Reason.APPROVED if minor <= self.free(card) + own else Reason.INSUFFICIENT_FUNDS
         if slip is not None and slip.ours_void:
             expected = Reason.ALREADY_REVERSED
         outcome = self.core.execute(Authorize(request, Facts(card_version=1), self.now_ms), self.now_ms)

@@ -58,6 +58,12 @@ COMPLETE_B = (
     {"financial": True, "minor": 400, "match_keys": ("2|card|000001", "2|card|B"), "known_by": ("2|card|B",)},
 )
 OF_B = ("reverse", {"original": Original.POSTING, "match_keys": ("2|card|000001", "2|card|B")})
+STAND_IN_OWN = ("advise", {"match_keys": ("2|card|000001", "2|card|X"), "known_by": ("2|card|X",)})
+REFUSED_OWN = (
+    "advise",
+    {"match_keys": ("2|card|000001", "2|card|X"), "known_by": ("2|card|X",), "approved": False},
+)
+OF_B_ALONE = ("reverse", {"original": Original.POSTING, "match_keys": ("2|card|B",)})
 REFUND = ("advise", {"financial": True, "minor": 200, "direction": Direction.CREDIT})
 ASK_SINGLE = ("ask", {"single_message": True})
 
@@ -114,6 +120,11 @@ ASK_SINGLE = ("ask", {"single_message": True})
         pytest.param([ASK, COMPLETE, PART_OF_POSTING], 0, 400, id="a partial reversal of the posting"),
         pytest.param([PART_SINGLE, COMPLETE], 0, 400, id="a partial reversal before what was posted in its place"),
         pytest.param([ASK, COMPLETE_A, COMPLETE_B, OF_B], 0, 300, id="one of two postings is reversed alone"),
+        pytest.param([ASK, COMPLETE_B, OF_B_ALONE], 0, 0, id="a posting is found by its own name"),
+        pytest.param([STAND_IN_OWN, ASK], 1000, 0, id="an advice with a name of its own before its original"),
+        pytest.param([STAND_IN_OWN, FULL], 0, 0, id="and a reversal of that original"),
+        pytest.param([REFUSED_OWN, ASK], 0, 0, id="a refusal with a name of its own before its original"),
+        pytest.param([("advise", {"minor": 90_000}), ("ask", {"minor": 90_000})], 90_000, 0, id="a late original is not refused for its own stand-in hold"),
         pytest.param([ASK, REFUND], 1000, -200, id="a refund does not join the purchase it names"),
         pytest.param([ASK_SINGLE, STOOD_OUT], 0, 0, id="the network declined what we posted"),
         pytest.param([ASK_SINGLE, STAND_IN_LESS], 0, 700, id="the network approved less than we posted"),
