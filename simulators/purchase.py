@@ -180,13 +180,9 @@ class Purchase:
         return minor * self._place.per_hundred // 100
 
     def _advice(self, stamp: Stamp, chance: random.Random, amount_minor: int, cause: Cause) -> Elements:
-        """Told under the original's own names, or under names of its own with the original's beside them.
-
-        One that comes before its original, or for a card that the issuer does not know, bears the original's
-        names: so they are one purchase in any order.
-        """
+        """Told under the original's own names, or under names of its own with the original's beside them."""
         asked = self.request.message.elements
-        if self.asked and chance.random() < 0.5:
+        if chance.random() < 0.5:
             elements = self._about(self.request, stamp, cause, chance)
         else:
             elements = self._copied(asked, stamp) | self._network.about(asked, cause, stamp.identifier)

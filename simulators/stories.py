@@ -42,7 +42,7 @@ class Story(NamedTuple):
 
 
 STORIES = (
-    Story(710, 750, 880, Act.ASK, ()),
+    Story(707, 747, 880, Act.ASK, ()),
     Story(15, 20, 20, Act.ASK, ((_AT_ONCE, Act.ASK_AGAIN),)),
     Story(15, 20, 20, Act.ASK, ((_LATER, Act.ASK_AGAIN),)),
     Story(4, 4, 4, Act.ASK, ((_LATER, Act.ASK_CHANGED),)),
@@ -66,6 +66,7 @@ STORIES = (
     Story(5, 0, 0, Act.POST, ((_SOON, Act.ASK),)),
     Story(8, 8, 0, Act.POST, ()),
     Story(3, 3, 0, Act.POST, ((_LATER, Act.UNDO_POSTING),)),
+    Story(3, 3, 0, Act.ASK, ((_SOON, Act.POST), (_SOON, Act.UNDO_POSTING))),
     # stand-in: the network decided, because we were silent, late, or not there
     Story(15, 0, 0, Act.STAND_IN, ()),
     Story(8, 0, 0, Act.ASK, ((_SOON, Act.STAND_IN),)),
