@@ -28,7 +28,7 @@ from processor.values.reasons import Reason
 from processor.values.requests import Authorization, NetworkManagement, Signal
 from processor.values.sensitive import Tokens
 
-READ_BYTES = 16_384  # about seventy messages: the HSM has work while the next are read
+READ_BYTES = 65_536
 
 
 class LinkLimits(msgspec.Struct, frozen=True):

@@ -36,6 +36,8 @@ class Meters:
             name: Stage() for name in ("decode", "turn", "hsm", "execute", "journal", "encode")
         }
 
+        self._waits = [self.stages[name] for name in ("turn", "hsm", "execute", "journal")]
+
     def answer(self, network: str, mti: str, code: str) -> None:
         """An answer with DE 39 ``code`` to a message of type ``mti`` was handed to its link."""
         self.codes[code] += 1
@@ -65,10 +67,18 @@ class Meters:
 
     def flight(self, flight: Flight, answered_s: float) -> None:
         """The stages of one question that was worked out and answered at ``answered_s``."""
-        self.stage("turn", flight.began_s - flight.received_s)
-        self.stage("hsm", flight.verified_s - flight.began_s)
-        self.stage("execute", flight.executed_s - flight.verified_s)
-        self.stage("journal", answered_s - flight.executed_s)
+        for stage, seconds in zip(
+            self._waits,
+            (
+                flight.began_s - flight.received_s,
+                flight.verified_s - flight.began_s,
+                flight.executed_s - flight.verified_s,
+                answered_s - flight.executed_s,
+            ),
+            strict=True,
+        ):
+            stage.count += 1
+            stage.total_s += seconds
 
     def value(self, name: str, **labels: str) -> float:
         """A counter's value, 0.0 when nothing was counted: for tests and reports."""
