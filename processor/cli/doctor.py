@@ -1,0 +1,5 @@
+"""``standin doctor``."""
+
+import cyclopts
+
+app = cyclopts.App(name="doctor")

@@ -1,0 +1,5 @@
+"""``standin msg``."""
+
+import cyclopts
+
+app = cyclopts.App(name="msg")

@@ -1,0 +1,5 @@
+"""``standin replay``."""
+
+import cyclopts
+
+app = cyclopts.App(name="replay")

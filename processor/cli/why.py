@@ -1,0 +1,5 @@
+"""``standin why``."""
+
+import cyclopts
+
+app = cyclopts.App(name="why")
