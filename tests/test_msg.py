@@ -1,0 +1,230 @@
+"""``standin msg``: what people see of single messages, and what they must not."""
+
+import base64
+import io
+import json
+
+import pytest
+
+from processor.cli import msg
+from processor.iso8583.codec import PyisoCodec
+from processor.iso8583.message import Message
+from processor.networks.adapters import DIALECTS, FRAMINGS
+from processor.networks.profile import load_profile
+from processor.values.errors import ConfigError
+
+PAN, TRACK, PIN_BLOCK = "4000001234567899", "4000001234567899D30122010000012300000", "0123456789ABCDEF"
+
+
+def message(network, **changed):
+    elements = {
+        2: PAN, 3: "000000", 4: "000000002599", 7: "1121093000", 11: "000042", 22: "0510", 25: "00",
+        32: "123456", 35: TRACK, 37: "632509000042", 41: "TERM0001", 42: "MERCHANT 000001", 49: "840", 52: PIN_BLOCK,
+    }  # fmt: skip
+    if network != "visa-like":
+        elements[22] = "051"
+    elements |= {int(number.removeprefix("de")): value for number, value in changed.items()}
+    header = bytes.fromhex("16010200000000001234560000000000000000000000") if network == "visa-like" else b""
+    return Message(header, "0100", {n: v for n, v in elements.items() if v})
+
+
+def frame(network, **changed):
+    profile = load_profile(network)
+    data = PyisoCodec(DIALECTS[profile.dialect]).encode(message(network, **changed))
+    return FRAMINGS[profile.framing].frame(data)
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run a command; its exit code, stdout and stderr."""
+
+    def run(*arguments, stdin=b""):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        try:
+            msg.app(list(arguments))
+            code = 0
+        except SystemExit as ended:
+            code = ended.code
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+NETWORKS = ["visa-like", "mc-like", "iso87-ascii"]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("named", [True, False], ids=["with the network named", "guessed"])
+def test_a_message_is_shown_masked(run, network, named):
+    code, out, err = run("view", frame(network).hex(), *(["--network", network] if named else []))
+
+    assert code == 0
+    assert "400000******7899" in out
+    assert "system trace audit number" in out
+    assert "broken" not in out
+    assert not [secret for secret in (PAN, TRACK, PIN_BLOCK) if secret in out + err]
+
+
+WRITTEN = {
+    "hexadecimal": lambda data: data.hex().encode(),
+    "hexadecimal with blanks": lambda data: data.hex(" ").upper().encode(),
+    "base64": base64.b64encode,
+    "lines with comments": lambda data: b"# captured\n\n0x" + data.hex().encode() + b" # the first\n",
+    "raw bytes": bytes,
+}
+NO_ARGUMENT = ("lines with comments", "raw bytes")
+GIVEN = [
+    pytest.param(source, write, id=f"{name} as {source}")
+    for name, write in WRITTEN.items()
+    for source in ("argument", "file", "stdin")
+    if source != "argument" or name not in NO_ARGUMENT
+]
+
+
+@pytest.mark.parametrize(("source", "write"), GIVEN)
+def test_input_is_taken_as_people_have_it(run, tmp_path, source, write):
+    text = write(frame("visa-like"))
+    file = tmp_path / "message"
+    file.write_bytes(text)
+    given = {"argument": lambda: text.decode(), "file": lambda: str(file), "stdin": lambda: "-"}[source]()
+
+    code, out, _ = run("view", given, "--network", "visa-like", stdin=text)
+
+    assert code == 0
+    assert "400000******7899" in out
+
+
+def test_every_line_of_a_file_is_a_message(run, tmp_path):
+    file = tmp_path / "two.hex"
+    file.write_text("\n".join(frame("mc-like", de11=stan).hex() for stan in ("000001", "000002")))
+
+    code, out, _ = run("view", str(file), "--network", "mc-like", "--json")
+
+    assert code == 0
+    assert [json.loads(line)["elements"]["11"] for line in out.splitlines()] == ["000001", "000002"]
+
+
+def test_a_stream_of_raw_frames_is_cut(run, tmp_path):
+    file = tmp_path / "stream.bin"
+    file.write_bytes(b"".join(frame("visa-like", de11=f"{stan:06}") for stan in range(3)))
+
+    code, out, err = run("view", str(file))
+
+    assert code == 0
+    assert "visa-like" in err
+    assert out.count("MTI 0100") == 3
+
+
+def test_a_message_that_is_cut_off_is_shown_as_far_as_it_goes(run):
+    code, out, _ = run("view", frame("visa-like")[:80].hex(), "--network", "visa-like")
+
+    assert code == 1
+    assert "400000******7899" in out
+    assert "broken: DE 35 at byte" in out
+    assert "data ends early" in out
+
+
+def test_a_broken_element_is_named_without_its_value(run):
+    bad = frame("iso87-ascii").replace(b"000042", b"SECRET", 1)
+
+    code, out, _ = run("view", bad.hex(), "--network", "iso87-ascii")
+
+    assert code == 1
+    assert "broken: DE 11 at byte" in out
+    assert "SECRET" not in out
+
+
+def test_unsafe_shows_everything_and_says_so(run):
+    code, out, err = run("view", frame("visa-like").hex(), "--network", "visa-like", "--unsafe")
+
+    assert code == 0
+    assert PAN in out
+    assert PIN_BLOCK in out
+    assert err.splitlines() == [msg.UNSAFE_NOTE]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_what_unsafe_json_shows_is_built_again_byte_for_byte(run, network):
+    _, shown, _ = run("view", frame(network).hex(), "--network", network, "--unsafe", "--json")
+
+    code, out, _ = run("build", "-", "--network", network, stdin=shown.encode())
+
+    assert code == 0
+    assert bytes.fromhex(out) == frame(network)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        pytest.param("{", "message 1:", id="no JSON"),
+        pytest.param(
+            '{"mti": "0100", "elements": {"4": "12"}}', "message 1: DE 4", id="a value that does not fit"
+        ),
+        pytest.param('{"mti": "0100", "elements": {"x": "12"}}', "elements are named by number", id="a name"),
+        pytest.param('{"mti": "9999"}', "MTI", id="an MTI that is none"),
+        pytest.param(
+            '{"mti": "0800", "header": "zz"}', "header is not hexadecimal", id="a header that is none"
+        ),
+        pytest.param('{"mti": "0800", "fields": {}}', "fields", id="an unknown key"),
+    ],
+)
+def test_what_is_no_message_is_not_built(run, line, problem):
+    with pytest.raises(ConfigError, match=problem):
+        run("build", "-", "--network", "iso87-ascii", stdin=line.encode())
+
+
+def test_differences_are_told_element_by_element(run):
+    left, right = frame("mc-like"), frame("mc-like", de4="000000003000", de25="", de35=TRACK[:-3] + "111")
+
+    code, out, err = run("diff", left.hex(), right.hex(), "--network", "mc-like", "--json")
+    found = {row["element"]: (row["left"], row["right"], row["note"]) for row in json.loads(out)}
+
+    assert code == 1
+    assert found == {
+        "4": ("000000002599", "000000003000", ""),
+        "25": ("00", "-", ""),
+        "35": ("<37>", "<37>", "  (differ behind the mask)"),
+    }
+    assert TRACK not in out + err
+
+
+def test_equal_messages_do_not_differ(run):
+    code, out, _ = run("diff", frame("mc-like").hex(), frame("mc-like").hex(), "--network", "mc-like")
+
+    assert (code, out) == (0, "")
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("framed", [True, False], ids=["framed", "without its length"])
+def test_the_doctor_knows_dialect_and_framing(run, network, framed):
+    profile = load_profile(network)
+    data = frame(network) if framed else frame(network)[FRAMINGS[profile.framing].prefix_bytes :]
+
+    code, out, _ = run("doctor", data.hex(), "--json")
+    first = json.loads(out)[0]
+
+    assert code == 0
+    assert first["decoded"] == first["frames"] == 1
+    assert first["dialect"] == profile.dialect
+    assert (first["framing"] != "none") is framed
+
+
+def test_the_doctor_says_when_nothing_fits(run):
+    code, out, _ = run("doctor", "30313030")
+
+    assert code == 1
+    assert "nothing fits" in out
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        pytest.param("not hex, not base64!", "neither hexadecimal nor base64", id="text"),
+        pytest.param("", "nothing to read", id="nothing"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_without_being_quoted(run, given, problem):
+    with pytest.raises(ConfigError, match=problem) as refused:
+        run("view", given)
+    assert "not hex" not in str(refused.value)
