@@ -87,7 +87,7 @@ def test_input_is_taken_as_people_have_it(run, tmp_path, source, write):
     text = write(frame("visa-like"))
     file = tmp_path / "message"
     file.write_bytes(text)
-    given = {"argument": lambda: text.decode(), "file": lambda: str(file), "stdin": lambda: "-"}[source]()
+    given = {"argument": text.decode, "file": lambda: str(file), "stdin": lambda: "-"}[source]()
 
     code, out, _ = run("view", given, "--network", "visa-like", stdin=text)
 
