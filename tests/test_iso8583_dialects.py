@@ -137,6 +137,14 @@ def test_a_bitmap_in_lower_case_is_read() -> None:
     assert ISO.decode(b"0100" + b"000000000000000a" + b"001A" + b"001B").elements == {61: "A", 63: "B"}
 
 
+DATES = {
+    "MMDDhhmmss": ["0101000000", "1231235959"],
+    "hhmmss": ["000000", "235959"],
+    "MMDD": ["0000", "1231"],
+    "YYMM": ["0000", "9912"],
+    "YYMMDD": ["000000", "991231"],
+    "YYMMDDhhmmss": ["000101000000", "991231235959"],
+}
 DIGITS, LETTERS = "0123456789", "ABCXYZ"
 CHARACTERS = {
     "n": DIGITS,
@@ -150,6 +158,8 @@ CHARACTERS = {
 
 def values_of(element: Element) -> st.SearchStrategy[str]:
     """Values that the row allows."""
+    if element.date:
+        return st.sampled_from(DATES[element.date])
     may_be_empty = element.alphabet in ("[n]", "ans", "any", "b")
     most = element.length if element.prefix == FIXED else min(element.length, 60)
     least = element.length if element.prefix == FIXED else 0 if may_be_empty else 1

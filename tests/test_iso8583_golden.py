@@ -15,8 +15,12 @@ from processor.iso8583.describe import describe
 from processor.iso8583.dialect import Dialect
 from processor.iso8583.framing import TWO_BYTE_FRAME, VISA_FRAME, Framer, FrameRule
 from processor.iso8583.message import Message
-from processor.iso8583.tables import iso87_ascii, mc_like
-from processor.iso8583.tables.iso87_ascii import ISO87_ASCII
+from processor.iso8583.tables import iso87_ascii, iso87_binary, iso93_ascii, mc_like, visa_like
+from processor.iso8583.tables.iso87_ascii import ISO87_ASCII, ISO87_ASCII_BINARY_BITMAP
+from processor.iso8583.tables.iso87_binary import ISO87_BINARY
+from processor.iso8583.tables.iso93_ascii import ISO93_ASCII
+from processor.iso8583.tables.iso93_binary import ISO93_BINARY
+from processor.iso8583.tables.iso93_ebcdic import ISO93_EBCDIC
 from processor.iso8583.tables.mc_like import MC_LIKE
 from processor.iso8583.tables.visa_like import NESTED, VISA_LIKE
 
@@ -30,9 +34,14 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "visa": Kind(VISA_LIKE, VISA_FRAME, NESTED),
+    "visa": Kind(VISA_LIKE, VISA_FRAME, NESTED | visa_like.LAYOUTS),
     "mc": Kind(MC_LIKE, TWO_BYTE_FRAME, mc_like.LAYOUTS),
     "iso87": Kind(ISO87_ASCII, TWO_BYTE_FRAME, iso87_ascii.LAYOUTS),
+    "iso87b": Kind(ISO87_BINARY, TWO_BYTE_FRAME, iso87_ascii.LAYOUTS | iso87_binary.SIGNED_AMOUNTS),
+    "iso87x": Kind(ISO87_ASCII_BINARY_BITMAP, TWO_BYTE_FRAME, iso87_ascii.LAYOUTS),
+    "iso93": Kind(ISO93_ASCII, TWO_BYTE_FRAME, iso93_ascii.LAYOUTS),
+    "iso93b": Kind(ISO93_BINARY, TWO_BYTE_FRAME, iso93_ascii.LAYOUTS),
+    "iso93e": Kind(ISO93_EBCDIC, TWO_BYTE_FRAME, iso93_ascii.LAYOUTS),
 }
 FOLDER = Path(__file__).parent / "golden"
 FILES = sorted(FOLDER.glob("*.hex"))
@@ -65,6 +74,11 @@ def kind_of(path: Path) -> Kind:
         pytest.param("visa", "0100 0110 0120 0420 0430 0800 0810", id="visa-like"),
         pytest.param("mc", "0100 0110 0120 0400 0800 0810", id="mc-like"),
         pytest.param("iso87", "0100 0110 0120 0200 0400 0800 0810", id="iso87-ascii"),
+        pytest.param("iso87b", "0100 0110", id="iso87-binary"),
+        pytest.param("iso87x", "0800", id="iso87-ascii-binary-bitmap"),
+        pytest.param("iso93", "1100 1110 1420 1804", id="iso93-ascii"),
+        pytest.param("iso93b", "1100", id="iso93-binary"),
+        pytest.param("iso93e", "1100", id="iso93-ebcdic"),
     ],
 )
 def test_there_are_golden_messages_of_every_kind(name: str, mtis: str) -> None:

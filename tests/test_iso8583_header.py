@@ -2,7 +2,16 @@
 
 import pytest
 
-from processor.iso8583.header import BASE1, NO_HEADER, Base1Header, HeaderRule, OpaqueRule
+from processor.iso8583.header import (
+    BASE1,
+    HEADERS,
+    ISO_LITERAL,
+    NO_HEADER,
+    TPDU,
+    Base1Header,
+    HeaderRule,
+    OpaqueRule,
+)
 from processor.values.errors import FrameError
 
 # H01 22, H02 1, H03 2, H04 32, H05 400001, H06 123456, H07 7, H08 8090, H09 A0B0C0, H10 5, H11 010203, H12 9
@@ -86,3 +95,71 @@ def test_an_opaque_header_is_echoed_and_must_be_whole() -> None:
         rule.check(b"TPDU")
     with pytest.raises(ValueError, match="5 bytes"):
         rule.sized(b"TPDU", 0)
+
+
+def test_a_reject_is_built_and_gives_back_the_frame_that_was_rejected() -> None:
+    frame = HEADER + BODY
+
+    reject = BASE1.reject(frame, "0510")
+
+    assert reject is not None
+    # H01 26, H04 58, the stations swapped, then H13 with bit 1 and H14
+    assert (
+        reject == bytes.fromhex("1A 01 02 003A 123456 400001 07 8090 A0B0C0 05 010203 09 8000 0510") + frame
+    )
+    BASE1.check(reject)
+    rejection = BASE1.rejection(reject)
+    assert rejection is not None
+    assert (rejection.code, rejection.frame) == ("0510", frame)
+    assert frame.hex() not in repr(rejection)
+    assert str(rejection) == "Rejection(0510, 32 bytes)"
+
+
+def test_a_plain_frame_rejects_nothing() -> None:
+    assert BASE1.rejection(HEADER + BODY) is None
+
+
+@pytest.mark.parametrize(
+    ("offset", "value"),
+    [pytest.param(22, 0, id="H13 without its bit"), pytest.param(24, 0xA0, id="H14 not in digits")],
+)
+def test_a_reject_header_that_rejects_nothing_is_refused(offset: int, value: int) -> None:
+    reject = bytearray(BASE1.reject(HEADER + BODY, "0510") or b"")
+    reject[offset] = value
+
+    with pytest.raises(FrameError, match="reject_header"):
+        BASE1.rejection(bytes(reject))
+
+
+@pytest.mark.parametrize("code", ["", "51", "05100", "05 0", "\u0660\u0661\u0662\u0663"])
+def test_a_reject_code_is_four_digits(code: str) -> None:
+    with pytest.raises(ValueError, match="four digits"):
+        BASE1.reject(HEADER + BODY, code)
+
+
+def test_a_tpdu_is_turned_round_in_the_reply() -> None:
+    header = bytes.fromhex("60 0012 0034")
+
+    TPDU.check(header + BODY)
+
+    assert TPDU.reply(header, 10) == bytes.fromhex("60 0034 0012")
+    with pytest.raises(FrameError, match="header_length"):
+        TPDU.check(header[:4])
+    with pytest.raises(ValueError, match="5 bytes"):
+        TPDU.reply(b"", 10)
+
+
+def test_an_iso_literal_must_be_there_and_is_echoed() -> None:
+    header = b"ISO026000055"
+
+    ISO_LITERAL.check(header + BODY)
+
+    assert ISO_LITERAL.reply(header) == header
+    with pytest.raises(FrameError, match="header_literal"):
+        ISO_LITERAL.check(b"OSI026000055")
+
+
+@pytest.mark.parametrize("name", sorted(HEADERS.keys() - {"base1"}))
+def test_where_there_are_no_rejects_none_is_found_or_built(name: str) -> None:
+    assert HEADERS[name].rejection(bytes(40)) is None
+    assert HEADERS[name].reject(bytes(40), "0510") is None

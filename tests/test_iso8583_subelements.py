@@ -11,13 +11,15 @@ from processor.iso8583.subelements import (
     AdditionalAmount,
     Part,
     Positional,
+    SignedAmount,
     Tag,
     Tagged,
 )
-from processor.iso8583.tables import iso87_ascii
+from processor.iso8583.tables import iso87_ascii, iso93_ascii, visa_like
 from processor.iso8583.tables.mc_like import (
     ADDITIONAL_DATA,
     ADVICE_REASON,
+    CARD_ACCEPTOR,
     ELECTRONIC_COMMERCE_INDICATORS,
     EXTENDED_CONDITION_CODES,
     NETWORK_DATA,
@@ -69,6 +71,51 @@ XID = "00112233445566778899AABBCCDDEEFF00112233"
             {1: "000000001500", 2: "0" * 12, 3: "C00000100", 4: "000000000"},
             id="95 of the standard",
         ),
+        pytest.param(iso87_ascii.ENTRY_MODE, "901", {1: "90", 2: "1"}, id="22 of three digits"),
+        pytest.param(visa_like.ENTRY_MODE, "0510", {1: "05", 2: "1", 3: "0"}, id="22 with a filler"),
+        pytest.param(
+            iso93_ascii.POINT_OF_SERVICE_DATA,
+            "210101214140",
+            dict(enumerate("210101214140", start=1)),
+            id="22 of twelve positions",
+        ),
+        pytest.param(
+            visa_like.CARD_ACCEPTOR,
+            f"{'STANDIN TEST SHOP':<25}{'SPRINGFIELD':<13}US",
+            {1: f"{'STANDIN TEST SHOP':<25}", 2: f"{'SPRINGFIELD':<13}", 3: "US"},
+            id="43 of visa-like",
+        ),
+        pytest.param(
+            CARD_ACCEPTOR,
+            f"{'STANDIN TEST SHOP':<22} {'SPRINGFIELD':<13} USA",
+            {1: f"{'STANDIN TEST SHOP':<22}", 2: " ", 3: f"{'SPRINGFIELD':<13}", 4: " ", 5: "USA"},
+            id="43 of mc-like",
+        ),
+        pytest.param(
+            iso87_ascii.CARD_ACCEPTOR,
+            f"{'1 MAIN STREET':<23}{'SPRINGFIELD':<13}ILUS",
+            {1: f"{'1 MAIN STREET':<23}", 2: f"{'SPRINGFIELD':<13}", 3: "IL", 4: "US"},
+            id="43 of the standard",
+        ),
+        pytest.param(
+            visa_like.POINT_OF_SERVICE,
+            "5000060007",
+            dict(enumerate(["5", "0", "0", "0", "06", "0", "0", "07"], start=1)),
+            id="60 that ends before its last parts",
+        ),
+        pytest.param(visa_like.OTHER_AMOUNTS, "000000000500", {1: "000000000500"}, id="61 with one amount"),
+        pytest.param(
+            iso93_ascii.ORIGINAL_AMOUNTS,
+            "000000001000" + "0" * 12,
+            {1: "000000001000", 2: "0" * 12},
+            id="30 of 1993",
+        ),
+        pytest.param(
+            iso93_ascii.ORIGINAL_DATA,
+            "1100" + "000042" + "261121101530" + "06400001",
+            {1: "1100", 2: "000042", 3: "261121101530", 4: "06400001"},
+            id="56 of 1993",
+        ),
         pytest.param(
             EXTENDED_CONDITION_CODES, "10001", {1: "1", 2: "0", 3: "0", 4: "0", 5: "1"}, id="48.61 final"
         ),
@@ -109,6 +156,12 @@ def test_parts_are_read_and_built(layout: Positional | Tagged, value: str, expec
         pytest.param(NETWORK_DATA, "MCC0A1B2", "data ends inside part 2", id="63 with a reference of five"),
         pytest.param(ORIGINAL_DATA, "O" + ORIGINAL[1:], "part 1 is not digits", id="90 with a letter"),
         pytest.param(REPLACEMENT_AMOUNTS, "C" + "0" * 41, "part 1 is not digits", id="95.1 with a sign"),
+        pytest.param(visa_like.POINT_OF_SERVICE, "50000", "data ends inside part 5", id="60 cut in a part"),
+        pytest.param(visa_like.OTHER_AMOUNTS, "00000000050C", "part 1 is not digits", id="61 with a letter"),
+        pytest.param(
+            iso93_ascii.POINT_OF_SERVICE_DATA, "21010121414-", "part 12 is not letters", id="22.12 is a dash"
+        ),
+        pytest.param(iso93_ascii.ORIGINAL_DATA, "EFGH", "part 1 is not digits", id="56 in letters"),
         pytest.param(EXTENDED_CONDITION_CODES, "1 ", "sub-element 61 part 2 is not", id="48.61 with a blank"),
         pytest.param(
             ADDITIONAL_DATA, "RT8002TV", "no tag and length at character 1", id="48 with two letters"
@@ -293,3 +346,28 @@ amounts = st.builds(
 @given(st.lists(amounts, max_size=6))
 def test_any_sets_are_built_and_read_back(sets: list[AdditionalAmount]) -> None:
     assert ADDITIONAL_AMOUNTS.read(ADDITIONAL_AMOUNTS.build(sets)) == sets
+
+
+@pytest.mark.parametrize(
+    ("value", "amount"),
+    [
+        pytest.param("4300000100", "C00000100", id="a credit"),
+        pytest.param("440000000000002599", "D0000000000002599", id="a debit of sixteen digits"),
+        pytest.param("3000000100", "00000100", id="a zero for a sign"),
+    ],
+)
+def test_a_packed_amount_with_its_sign_is_read_and_built(value: str, amount: str) -> None:
+    assert SignedAmount(28).read(value) == amount
+    assert SignedAmount(28).build(amount) == value
+
+
+@pytest.mark.parametrize("value", ["", "43", "4200000100", "430000010A", "C00000100"])
+def test_what_is_no_packed_amount_is_refused(value: str) -> None:
+    with pytest.raises(DecodeError, match="DE 28: not C or D and digits"):
+        SignedAmount(28).read(value)
+
+
+@pytest.mark.parametrize("amount", ["", "C", "C1", "X00000100", "C0000010A"])
+def test_what_is_no_amount_is_not_packed(amount: str) -> None:
+    with pytest.raises(ValueError, match="an even number of digits"):
+        SignedAmount(28).build(amount)

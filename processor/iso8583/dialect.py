@@ -6,7 +6,8 @@ it is. Either way every bit 2 to 192 is defined, and a bit without an element is
 
 import codecs
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Self
+from copy import copy
+from typing import Any, Protocol, Self
 
 from processor.iso8583.elements import ASCII, BCD, BINARY, FIXED, HEX, Element, Prefix, test_of, unassigned
 from processor.iso8583.header import HeaderRule, OpaqueRule
@@ -22,11 +23,38 @@ _CLASSES = "12345678"
 _FUNCTIONS = "01234589"
 _ORIGINS = "012345"
 
+# Every row a specification of pyiso8583 may have; how long those are that are no elements, in bytes as binary
+# and in characters as text.
+_KEYS = frozenset(("h", "t", "p", *map(str, range(1, 193))))
+_PLAIN_LENGTHS = {"h": (0, 0), "t": (2, 4), "p": (8, 16), "1": (8, 16)}
+
 # A specification of pyiso8583 has no alphabets. These are digits in every version of the standard, these
 # text, these track data; the rest is taken as it comes.
 _ALWAYS_DIGITS = frozenset((*range(2, 8), *range(9, 18), 32, 33))
 _ALWAYS_TEXT = frozenset(range(37, 44))
 _TRACKS = frozenset((35, 36))
+
+
+class LayoutRow(Protocol):
+    """A part of an element."""
+
+    @property
+    def term(self) -> str:
+        """What the part is."""
+        ...
+
+
+class Layout(Protocol):
+    """What reads an element's parts: see ``subelements`` and ``nested``."""
+
+    @property
+    def rows(self) -> Mapping[int, LayoutRow]:
+        """The parts by number, those that are known."""
+        ...
+
+    def read(self, value: str) -> dict[int, str]:
+        """Every part that is there; DecodeError where it cannot be read."""
+        ...
 
 
 class Dialect:
@@ -36,6 +64,8 @@ class Dialect:
     states; ``spec`` is for pyiso8583, without the header; ``mtis`` are the message types it knows.
     ``bitmaps`` is the most it has, text in hexadecimal unless ``bitmap_encoding`` is binary. ``shown`` are
     private elements that this dialect gives a harmless meaning, so that ``describe`` need not mask them.
+    ``source`` says where the table is from, in a sentence for people. ``layouts`` read the elements that have
+    parts; ``chip_data`` gives the BER-TLV in DE 55.
     """
 
     def __init__(
@@ -49,8 +79,14 @@ class Dialect:
         bitmap_encoding: str = BINARY,
         bitmaps: int = 3,
         shown: frozenset[int] = frozenset(),
+        source: str = "",
+        layouts: Mapping[int, Layout] | None = None,
+        chip_data: Callable[[str], str] = str,
     ) -> None:
         self.name = name
+        self.layouts = layouts or {}
+        self.chip_data = chip_data
+        self.source = source
         self.header = header
         self.bitmaps = bitmaps
         self.shown = shown
@@ -70,6 +106,12 @@ class Dialect:
             **{str(number): _row(element) for number, element in self.elements.items()},
         }
 
+    def with_header(self, name: str, header: HeaderRule) -> "Dialect":
+        """The same elements behind another header, under another name."""
+        other = copy(self)
+        other.name, other.header = name, header
+        return other
+
     @classmethod
     def from_pyiso8583(
         cls, name: str, spec: Mapping[str, Mapping[str, Any]], header: HeaderRule | None = None
@@ -83,8 +125,10 @@ class Dialect:
         """
         problems = [f"{key}: missing" for key in ("h", "t", "p", "1") if key not in spec]
         problems += [f"{key}: {problem}" for key, row in spec.items() for problem in _problems(row)]
-        if spec.get("h", {}).get("len_type", 0) != 0:
-            problems.append("h: a header of variable length is not supported")
+        problems += [
+            f"{key}: {problem}" for key in ("h", "t", "p", "1") for problem in _plain(key, spec.get(key))
+        ]
+        problems += [f"{key}: there is no such row" for key in spec if key not in _KEYS]
         if header and spec.get("h", {}).get("max_len") != header.length_bytes:
             problems.append(f"h: max_len is not the header's {header.length_bytes} bytes")
         if problems:
@@ -108,6 +152,19 @@ def _problems(row: Mapping[str, Any]) -> list[str]:
             found.append(f"{key} is not an encoding")
     if row.get("len_count", "bytes") not in ("bytes", "nibbles"):
         found.append("len_count is neither bytes nor nibbles")
+    return found
+
+
+def _plain(key: str, row: Mapping[str, Any] | None) -> list[str]:
+    """What is wrong with a row that is no element: header, message type, or a bitmap."""
+    if row is None:
+        return []
+    term = "header" if key == "h" else "message type" if key == "t" else "bitmap"
+    found = [] if row.get("len_type") == 0 else [f"a {term} of variable length is not supported"]
+    bytes_, characters = _PLAIN_LENGTHS[key]
+    wanted = bytes_ if row.get("data_enc") == BINARY else characters
+    if wanted and row.get("max_len") != wanted:
+        found.append(f"max_len is not {wanted}")
     return found
 
 
@@ -145,7 +202,7 @@ def _row(element: Element) -> Row:
     fixed_and_even = element.prefix == FIXED and element.length % 2 == 0
     if fixed_and_even or element.prefix.counts_bytes:
         return {**row, "max_len": element.length // 2}
-    return {**row, "len_count": "nibbles", "left_pad": "0"}
+    return {**row, "len_count": "nibbles", "right_pad" if element.pads_right else "left_pad": "0"}
 
 
 def _element(number: int, row: Mapping[str, Any]) -> Element:
@@ -157,7 +214,7 @@ def _element(number: int, row: Mapping[str, Any]) -> Element:
     length = row["max_len"] * 2 if bcd and not nibbles else row["max_len"]
     return Element(
         number, row.get("desc", ""), _alphabet(number, bcd=bcd, binary=binary), length, prefix,
-        BCD if bcd else row["data_enc"],
+        BCD if bcd else row["data_enc"], pads_right="left_pad" not in row and "right_pad" in row,
     )  # fmt: skip
 
 

@@ -1,7 +1,10 @@
 """The header between frame prefix and MTI.
 
 A network's header is an object with the methods of ``HeaderRule``, so that links and codec do not know which
-one they use: ``BASE1`` is the 22-byte BASE I header, ``NO_HEADER`` a network without one.
+one they use: ``BASE1`` is the 22-byte BASE I header, ``TPDU`` the five bytes terminal concentrators route by,
+``ISO_LITERAL`` the twelve characters BASE24 hosts begin with, ``NO_HEADER`` a network without.
+
+A network that rejects below the level of messages returns our own frame behind a header with a code.
 
 BASE I header, offsets in bytes (public material: jPOS, moov, iso8583.info):
 
@@ -28,6 +31,18 @@ _REJECT_BYTES = 26
 _TEXT_FORMAT = 2
 
 
+class Rejection(msgspec.Struct, frozen=True):
+    """A frame of ours that came back: the reject code, and the frame as we had sent it."""
+
+    code: str
+    frame: bytes
+
+    def __repr__(self) -> str:
+        return f"Rejection({self.code}, {len(self.frame)} bytes)"
+
+    __str__ = __repr__
+
+
 class HeaderRule(Protocol):
     """What links and codec need of a network's header."""
 
@@ -43,6 +58,12 @@ class HeaderRule(Protocol):
 
     def sized(self, header: bytes, body_length: int) -> bytes:
         """The header with its length field, if it has one, set for that message."""
+
+    def rejection(self, frame: bytes) -> Rejection | None:
+        """What the frame rejects, if it is a header-level reject; ``check`` has passed it."""
+
+    def reject(self, frame: bytes, code: str) -> bytes | None:
+        """The frame that rejects ``frame``, or None where the network knows no such thing."""
 
 
 class Base1Header(msgspec.Struct, frozen=True):
@@ -62,11 +83,12 @@ class Base1Header(msgspec.Struct, frozen=True):
     reject_code: str = ""
 
     def pack(self, body_length: int = 0) -> bytes:
-        """The 22 bytes on the wire, for a message of ``body_length`` bytes."""
-        assert not self.reject_code, "reject headers are read, not written"
+        """The 22 bytes on the wire, or 26 of a reject, for ``body_length`` bytes behind them."""
+        rejects = bytes.fromhex("8000" + self.reject_code) if self.reject_code else b""
+        length_bytes = _BASE1_BYTES + len(rejects)
         return (
-            bytes((_BASE1_BYTES, 1, _TEXT_FORMAT))
-            + (_BASE1_BYTES + body_length).to_bytes(2, "big")
+            bytes((length_bytes, 1, _TEXT_FORMAT))
+            + (length_bytes + body_length).to_bytes(2, "big")
             + bytes.fromhex(self.destination + self.source)
             + bytes((self.round_trip,))
             + self.flags
@@ -74,6 +96,7 @@ class Base1Header(msgspec.Struct, frozen=True):
             + bytes((self.batch,))
             + self.reserved
             + bytes((self.user,))
+            + rejects
         )
 
 
@@ -129,21 +152,52 @@ class Base1Rule:
             raise ValueError("a BASE I header is 22 bytes")
         return header[:3] + (_BASE1_BYTES + body_length).to_bytes(2, "big") + header[5:]
 
+    def rejection(self, frame: bytes) -> Rejection | None:
+        """The reject code and our frame behind it.
+
+        Raises:
+            FrameError: ``reject_header``: H13 does not say that it rejects, or H14 is not four digits.
+        """
+        if frame[0] == _BASE1_BYTES:
+            return None
+        code = frame[_BASE1_BYTES + 2 : _REJECT_BYTES].hex()
+        if not frame[_BASE1_BYTES] & 0x80 or not code.isdigit():
+            raise FrameError("reject_header", "H13 announces no reject, or H14 is not four digits")
+        return Rejection(code, frame[frame[0] :])
+
+    def reject(self, frame: bytes, code: str) -> bytes | None:
+        """A reject header, addressed to the sender, and the frame as it came.
+
+        Raises:
+            ValueError: the code is not four digits.
+        """
+        if len(code) != 4 or not (code.isascii() and code.isdigit()):
+            raise ValueError("a reject code is four digits")
+        came = msgspec.structs.replace(self.parse(frame), reject_code=code)
+        back = msgspec.structs.replace(came, destination=came.source, source=came.destination)
+        return back.pack(len(frame)) + frame
+
 
 class OpaqueRule:
-    """A header of fixed length without a meaning to us, echoed as it came; length 0 is no header at all."""
+    """A header of fixed length without a meaning to us, echoed as it came; length 0 is no header at all.
 
-    def __init__(self, length_bytes: int) -> None:
+    ``literal`` is what it must begin with.
+    """
+
+    def __init__(self, length_bytes: int, literal: bytes = b"") -> None:
         self.length_bytes = length_bytes
+        self._literal = literal
 
     def check(self, frame: bytes) -> None:
         """Check that the header is there.
 
         Raises:
-            FrameError: ``header_length``.
+            FrameError: ``header_length`` or ``header_literal``.
         """
         if len(frame) < self.length_bytes:
             raise FrameError("header_length", "the frame ends inside its header")
+        if not frame.startswith(self._literal):
+            raise FrameError("header_literal", f"the header does not begin with {self._literal!r}")
 
     def reply(self, header: bytes, body_length: int = 0) -> bytes:
         """The same header."""
@@ -155,6 +209,29 @@ class OpaqueRule:
             raise ValueError(f"the header is {self.length_bytes} bytes")
         return header
 
+    def rejection(self, frame: bytes) -> Rejection | None:  # noqa: ARG002 - there is no such thing
+        """None: nothing is known to reject."""
+        return None
+
+    def reject(self, frame: bytes, code: str) -> bytes | None:  # noqa: ARG002
+        """None: there is no form for it."""
+        return None
+
+
+class TpduRule(OpaqueRule):
+    """An identifier byte (0x60 as a rule), then destination and source, two bytes each."""
+
+    def __init__(self) -> None:
+        super().__init__(5)
+
+    def reply(self, header: bytes, body_length: int = 0) -> bytes:
+        """Destination and source swapped."""
+        return self.sized(header[:1] + header[3:5] + header[1:3], body_length)
+
 
 BASE1 = Base1Rule()
+TPDU = TpduRule()
+ISO_LITERAL = OpaqueRule(12, b"ISO")
 NO_HEADER = OpaqueRule(0)
+
+HEADERS: dict[str, HeaderRule] = {"none": NO_HEADER, "base1": BASE1, "tpdu": TPDU, "iso": ISO_LITERAL}

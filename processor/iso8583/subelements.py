@@ -271,6 +271,44 @@ class AmountSets:
             yield AdditionalAmount(parts[1], parts[2], Money(sign * int(parts[4][1:]), parts[3]))
 
 
+class SignedAmount:
+    """An amount whose sign is a character and whose digits are packed: C or D and digits for its bytes.
+
+    A zero where the sign should be, as jPOS's samples have it, is read and written as no sign.
+
+    >>> SignedAmount(28).read("4400002599"), SignedAmount(28).build("D00002599")
+    ('D00002599', '4400002599')
+    """
+
+    def __init__(self, element: int) -> None:
+        self.element = element
+
+    def read(self, value: str) -> str:
+        """The amount.
+
+        Raises:
+            DecodeError: the first byte is no sign, or a nibble behind it no digit.
+        """
+        sign, digits = _SIGNS.get(value[:2]), value[2:]
+        if sign is None or not is_digits(digits):
+            raise DecodeError(self.element, "not C or D and digits")
+        return sign + digits
+
+    def build(self, amount: str) -> str:
+        """The element's value.
+
+        Raises:
+            ValueError: not C or D, or nothing, before an even number of digits.
+        """
+        sign, digits = (amount[:1], amount[1:]) if amount[:1] in ("C", "D") else ("", amount)
+        if not is_digits(digits) or len(digits) % 2:
+            raise ValueError(f"DE {self.element}: not C or D and an even number of digits")
+        return _SIGN_BYTES[sign] + digits
+
+
+_SIGNS = {"43": "C", "44": "D", "30": ""}
+_SIGN_BYTES = {sign: byte for byte, sign in _SIGNS.items()}
+
 _SET = Positional(
     54,
     (
@@ -283,6 +321,8 @@ _SET = Positional(
 )
 
 ADDITIONAL_AMOUNTS = AmountSets()
+
+ENTRY_MODE = Positional(22, (Part(1, "PAN entry mode", 2, "n"), Part(2, "PIN entry capability", 1, "n")))
 
 # Zeros in a part mean that it is not known.
 ORIGINAL_DATA = Positional(

@@ -3,6 +3,8 @@
 from processor.iso8583.tables.iso87_ascii import REPLACEMENT_AMOUNTS
 from processor.values.outcome import Reply
 
+PARTS: frozenset[str] = frozenset()
+
 
 def cvv2(elements: dict[int, str]) -> str:  # noqa: ARG001 - there is none
     """Always empty."""

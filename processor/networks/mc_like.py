@@ -10,6 +10,8 @@ from processor.values.facts import Check
 from processor.values.outcome import Reply
 from processor.values.requests import CvvKind
 
+PARTS = frozenset({"48.63", "63+15"})
+
 _CATEGORY, _TRACE, _CVC_RESULT, _CVC2 = 0, 63, 87, 92
 _CVC2_RESULT = {Check.PASSED: "M", Check.FAILED: "N", Check.NO_ANSWER: "P"}
 _TRACE_CHARACTERS = 9 + 4  # DE 63's first nine and DE 15

@@ -1,12 +1,15 @@
 """From a decoded message to what it asks. After this nobody sees element numbers or raw strings again."""
 
+import re
 from collections.abc import Callable
 
 import msgspec
 
 from processor.iso8583.message import Message
 from processor.iso8583.subelements import ORIGINAL_DATA
+from processor.iso8583.tracks import Track2, read_track_2
 from processor.networks.adapters import ADAPTERS
+from processor.networks.mti import first_of
 from processor.networks.profile import Kind, Profile
 from processor.values.clock import DAY_MS
 from processor.values.errors import DecodeError, Unsupported
@@ -25,6 +28,8 @@ from processor.values.sensitive import Evidence, Pan, Tokens
 
 _Elements = dict[int, str]
 
+_PIN_BLOCK = re.compile("[0-9A-F]{16}")
+
 
 class Question(msgspec.Struct, frozen=True):
     """A recognised message: the request, and for an authorization the evidence to verify it with."""
@@ -33,25 +38,12 @@ class Question(msgspec.Struct, frozen=True):
     evidence: Evidence | None = None
 
 
-class Track2(msgspec.Struct, frozen=True):
-    """DE 35: ``PAN D YYMM service-code PVKI PVV CVV``, as far as it goes."""
-
-    pan: str
-    expiry: str
-    service_code: str
-    cvv: str
-
-    def __repr__(self) -> str:
-        return "Track2(...)"
-
-    __str__ = __repr__
-
-
 class Recogniser:
     """Recognises the messages of one network."""
 
     def __init__(self, profile: Profile, tokens: Tokens) -> None:
         self._profile = profile
+        self._places = profile.places
         self._tokens = tokens
         self._adapter = ADAPTERS[profile.adapter]
         self._by_kind: dict[Kind, Callable[[Message, str], Question]] = {
@@ -80,24 +72,21 @@ class Recogniser:
             raise Unsupported(f"message type {message.mti}", message.mti, message.elements)
         try:
             self._check_mandatory(message)
-            self._day = (
-                message.elements.get(13) or message.elements.get(7, "")[:4] or str(received_ms // DAY_MS)
-            )
-            return self._by_kind[kind](message, _day(message.elements, received_ms))
+            return self._by_kind[kind](message, self._day(message.elements, received_ms))
         except DecodeError as error:
             raise DecodeError(error.element, error.rule, mti=message.mti, partial=message.elements) from None
 
     def _check_mandatory(self, message: Message) -> None:
-        for number in self._profile.mandatory[message.mti[:3] + "0"]:
+        for number in self._profile.mandatory[first_of(message.mti)]:
             if number not in message.elements:
                 raise DecodeError(number, "mandatory element is missing")
 
     def _authorization(self, message: Message, day: str) -> Question:
         elements, profile = message.elements, self._profile
-        track = _track_2(elements)
+        track = read_track_2(elements[35]) if 35 in elements else None
         pan = self._pan(elements, track)
         card = self._tokens.token(pan)
-        entry_mode = elements.get(22, "")[:2]
+        entry_mode = self._places.entry_mode.of(elements)
         evidence, cvv_kind = self._evidence(elements, pan, entry_mode, track)
         direction = self._directions.get(elements[3][:2])
         if direction is None:
@@ -123,10 +112,10 @@ class Recogniser:
             transaction_amount=transaction_amount,
             terminal=elements.get(41, ""),
             merchant=elements.get(42, ""),
-            merchant_category=elements.get(18, ""),
+            merchant_category=elements.get(self._places.merchant_category, ""),
             country=elements.get(19, ""),
             entry_mode=entry_mode,
-            condition=elements.get(25, ""),
+            condition=elements.get(self._places.condition, ""),
             expiry=elements.get(14) or (track.expiry if track else ""),
             pin_present=bool(evidence.pin_block),
             cvv_kind=cvv_kind,
@@ -134,6 +123,10 @@ class Recogniser:
             hold_class=hold_class,
         )
         return Question(request, evidence)
+
+    def _day(self, elements: _Elements, received_ms: int) -> str:
+        """The day of a message: its own MMDD, local before transmission, else the UTC day of its arrival."""
+        return self._places.local_day.of(elements) or elements.get(7, "")[:4] or str(received_ms // DAY_MS)
 
     def _hold(self, entry_mode: str) -> tuple[int, str]:
         """How long a hold of a card read in this way lives, and the row that says so."""
@@ -148,7 +141,7 @@ class Recogniser:
         card = self._tokens.token(pan)
         financial = profile.messages[message.mti] == "financial_advice"
         reasons = self._adapter.reasons(elements)
-        hold_days, hold_class = self._hold(elements.get(22, "")[:2])
+        hold_days, hold_class = self._hold(self._places.entry_mode.of(elements))
         known_by = self._names(card, elements, day, own=True, auth_code=elements.get(38, ""))
         request = Advice(
             network=profile.name,
@@ -185,7 +178,7 @@ class Recogniser:
             network=profile.name,
             mti=message.mti,
             key=self._key(message.mti, card, elements, day),
-            content=_content((*profile.keys.content, "95"), elements),
+            content=_content((*profile.keys.content, str(self._places.replacement)), elements),
             match_keys=self._names(card, elements, day, own=False),
             card=card,
             pan_masked=pan.masked(),
@@ -198,10 +191,10 @@ class Recogniser:
             direction=self._directions.get(elements[3][:2], Direction.DEBIT),
             total=self._total(elements),
             of_late_answer=not profile.late_answer_reasons.isdisjoint(self._adapter.reasons(elements)),
-            original=_ORIGINALS.get(elements.get(90, "")[1:3], Original.AUTHORIZATION),
+            original=_ORIGINALS.get(self._places.original_mti.of(elements)[1:3], Original.AUTHORIZATION),
         )
         if not request.match_keys:
-            raise DecodeError(90, "nothing names the original")
+            raise DecodeError(self._places.original_mti.element, "nothing names the original")
         return Question(request)
 
     def _total(self, elements: _Elements) -> Money | None:
@@ -232,22 +225,25 @@ class Recogniser:
             service_code = "999" if kind is CvvKind.ICVV else track.service_code
         if not cvv:
             kind, cvv, expiry, service_code = CvvKind.NONE, "", "", ""
-        security = elements.get(53, "")
+        pin_block, security = elements.get(52, ""), elements.get(53, "")
+        if pin_block and not _PIN_BLOCK.fullmatch(pin_block):
+            raise DecodeError(52, "not eight bytes")
         evidence = Evidence(
             pan=pan,
             cvv=cvv,
             cvv_service_code=service_code,
             cvv_expiry=expiry,
-            pin_block=elements.get(52, ""),
+            pin_block=pin_block,
             pin_format=self._profile.pin_formats.get(security[4:6], self._profile.pin_format_default),
         )
         return evidence, kind
 
     def _network_management(self, message: Message, _day: str) -> Question:
         elements = message.elements
-        signal = self._profile.network_management.get(elements.get(70, ""))
+        place = self._places.network_management
+        signal = self._profile.network_management.get(elements.get(place, ""))
         if signal is None:
-            raise DecodeError(70, "network management code is not known")
+            raise DecodeError(place, "network management code is not known")
         return Question(
             NetworkManagement(self._profile.name, message.mti, signal, elements.get(7, ""), elements[11])
         )
@@ -316,23 +312,5 @@ def _original_part(name: str, elements: _Elements) -> str:
     return value if value.strip("0") else ""
 
 
-def _day(elements: _Elements, received_ms: int) -> str:
-    """The day a message is of: its own MMDD, local before transmission, else the UTC day of its arrival."""
-    return elements.get(13) or elements.get(7, "")[:4] or str(received_ms // DAY_MS)
-
-
 def _content(names: tuple[str, ...], elements: _Elements) -> str:
     return "|".join([elements.get(int(name), "") for name in names])
-
-
-def _track_2(elements: _Elements) -> Track2 | None:
-    """Read DE 35."""
-    if (track := elements.get(35)) is None:
-        return None
-    account, separator, rest = track.strip(";?").replace("=", "D").partition("D")
-    # expiry 4, service code 3, PIN key index 1, PVV 4, CVV 3; "F" may pad the end
-    rest = rest.rstrip("F")
-    if not separator or len(rest) < 7 or not (rest.isascii() and rest.isdigit()):
-        raise DecodeError(35, "no expiry and service code in digits after the PAN")
-    cvv = rest[12:15] if len(rest) >= 15 else ""
-    return Track2(pan=account, expiry=rest[:4], service_code=rest[4:7], cvv=cvv)

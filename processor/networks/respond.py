@@ -2,17 +2,18 @@
 
 from processor.iso8583.message import Message
 from processor.networks.adapters import ADAPTERS, DIALECTS
+from processor.networks.mti import first_of
 from processor.networks.profile import Profile
 from processor.values.outcome import Reply
 
 
 def response_mti(mti: str) -> str:
-    """The MTI that answers ``mti``: the function digit plus one, the origin back to the acquirer's 0.
+    """The MTI that answers ``mti``: the function digit plus one, the origin that of the first question.
 
-    >>> response_mti("0101"), response_mti("0420"), response_mti("0800")
-    ('0110', '0430', '0810')
+    >>> response_mti("0101"), response_mti("0420"), response_mti("0800"), response_mti("1805")
+    ('0110', '0430', '0810', '1814')
     """
-    return f"{mti[:2]}{int(mti[2]) + 1}0"
+    return f"{mti[:2]}{int(mti[2]) + 1}{first_of(mti)[3]}"
 
 
 def wants_answer(mti: str) -> bool:
@@ -41,7 +42,7 @@ class Responder:
         elements = {number: asked.elements[number] for number in echo if number in asked.elements}
         if reply.auth_code:
             elements[38] = reply.auth_code
-        elements[39] = self._profile.response_codes[reply.reason]
+        elements[39] = self._profile.response_code(reply.reason, asked.mti)
         if asked.mti[1:3] in {"10", "20"}:
             elements.update(self._adapter.results(asked.elements, reply))
         if in_error and self._profile.error_element:

@@ -10,6 +10,8 @@ from processor.values.facts import Check
 from processor.values.outcome import Reply
 from processor.values.requests import CvvKind
 
+PARTS = frozenset({"62.2"})
+
 _CVV_RESULT = {Check.PASSED: "2", Check.FAILED: "1"}  # DE 44.5
 _CVV2_RESULT = {Check.PASSED: "M", Check.FAILED: "N", Check.NO_ANSWER: "P"}  # DE 44.10
 
@@ -32,7 +34,7 @@ def cvv2(elements: dict[int, str]) -> str:
 
 def part(name: str, elements: dict[int, str]) -> str:
     """A part of a match key that is not a whole element: "62.2", or empty when the message has none."""
-    assert name == "62.2", f"no sub-element {name} identifies a visa-like transaction"
+    assert name in PARTS, f"no sub-element {name} identifies a visa-like transaction"
     identifier = CUSTOM_PAYMENT_SERVICE.pick(2, elements[62]) if 62 in elements else None
     return identifier if identifier and identifier.strip("0") else ""
 

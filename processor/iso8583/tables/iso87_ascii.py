@@ -1,7 +1,8 @@
-"""The iso87-ascii dialect: ISO 8583:1987 in ASCII, bitmaps in hexadecimal, no header.
+"""The iso87-ascii dialects: ISO 8583:1987 in ASCII, no header, bitmaps in hexadecimal or in bytes.
 
 For simulators and hosts that speak the plain standard. Everything is ASCII: numbers, text, lengths of two or
-three digits, message type, bitmaps of 16 or 32 hexadecimal characters; frames have a length of two bytes
+three digits, message type, bitmaps of 16 or 32 hexadecimal characters (8 or 16 bytes in
+``iso87-ascii-binary-bitmap``, which is otherwise the same); frames have a length of two bytes
 (``framing.TWO_BYTE_FRAME``). 52, 64, 96 and 128 are bytes written as hexadecimal (so do jPOS, erl8583 and
 iso8583sim). 55 is the exception: raw bytes, as the public samples with chip data have it (nao1215).
 
@@ -17,23 +18,24 @@ Kept loose, because others' simulators do it:
 * hexadecimal in lower case, which is read and never written.
 
 Not taken: a second bitmap that bit 1 does not announce (moov's Spec87ASCII writes it), because the message
-can then be read in two ways; binary bitmaps; encodings that change from element to element.
+can then be read in two ways; encodings that change from element to element.
 93 has five characters (jPOS has six) and 96 eight bytes (jPOS has sixteen).
 """
 
 from processor.iso8583.dialect import Dialect
 from processor.iso8583.elements import ASCII, BINARY, FIXED, HEX, Element, Prefix
 from processor.iso8583.header import NO_HEADER
-from processor.iso8583.subelements import ORIGINAL_DATA, Part, Positional
+from processor.iso8583.subelements import ENTRY_MODE, ORIGINAL_DATA, Part, Positional
 
 LL = Prefix(2, ASCII)
 LLL = Prefix(3, ASCII)
 LATIN_1 = "latin-1"
+_SOURCE = "ISO 8583:1987 as the public field lists and samples of jPOS, erl8583, moov and nao1215 have it."
 _HEXADECIMAL = frozenset(b"0123456789ABCDEFabcdef")
 
 
-def _a(number: int, term: str, alphabet: str, length: int, prefix: Prefix = FIXED) -> Element:
-    return Element(number, term, alphabet, length, prefix, ASCII)
+def _a(number: int, term: str, alphabet: str, length: int, prefix: Prefix = FIXED, date: str = "") -> Element:
+    return Element(number, term, alphabet, length, prefix, ASCII, date=date)
 
 
 def _h(number: int, term: str, length_bytes: int) -> Element:
@@ -50,14 +52,14 @@ ELEMENTS = (
     _a(4, "amount, transaction", "n", 12),
     _a(5, "amount, settlement", "n", 12),
     _a(6, "amount, cardholder billing", "n", 12),
-    _a(7, "transmission date and time", "n", 10),
+    _a(7, "transmission date and time", "n", 10, date="MMDDhhmmss"),
     _a(8, "amount, cardholder billing fee", "n", 8),
     _a(9, "conversion rate, settlement", "n", 8),
     _a(10, "conversion rate, cardholder billing", "n", 8),
     _a(11, "system trace audit number", "n", 6),
-    _a(12, "time, local transaction", "n", 6),
+    _a(12, "time, local transaction", "n", 6, date="hhmmss"),
     _a(13, "date, local transaction", "n", 4),
-    _a(14, "date, expiration", "n", 4),
+    _a(14, "date, expiration", "n", 4, date="YYMM"),
     _a(15, "date, settlement", "n", 4),
     _a(16, "date, conversion", "n", 4),
     _a(17, "date, capture", "n", 4),
@@ -110,7 +112,7 @@ ELEMENTS = (
     _a(70, "network management information code", "n", 3),
     _a(71, "message number", "n", 4),
     _a(72, "message number, last", "n", 4),
-    _a(73, "date, action", "n", 6),
+    _a(73, "date, action", "n", 6, date="YYMMDD"),
     _a(74, "credits, number", "n", 10),
     _a(75, "credits, reversal number", "n", 10),
     _a(76, "debits, number", "n", 10),
@@ -159,17 +161,14 @@ REPLACEMENT_AMOUNTS = Positional(
     ),
 )
 
-LAYOUTS = {layout.element: layout for layout in (ORIGINAL_DATA, REPLACEMENT_AMOUNTS)}
-
-ISO87_ASCII = Dialect(
-    "iso87-ascii",
-    ELEMENTS,
-    NO_HEADER,
-    mti_encoding=ASCII,
-    versions="0",
-    bitmap_encoding=ASCII,
-    bitmaps=2,
+CARD_ACCEPTOR = Positional(
+    43,
+    (Part(1, "name and address", 23), Part(2, "city", 13), Part(3, "state", 2), Part(4, "country code", 2)),
 )
+
+LAYOUTS = {
+    layout.element: layout for layout in (ENTRY_MODE, CARD_ACCEPTOR, ORIGINAL_DATA, REPLACEMENT_AMOUNTS)
+}
 
 
 def chip_data(value: str) -> str:
@@ -181,7 +180,36 @@ def chip_data(value: str) -> str:
     >>> chip_data("9F3602001A"), chip_data("39463336303230303141")
     ('9F3602001A', '9F3602001A')
     """
-    data = bytes.fromhex(value)
+    try:
+        data = bytes.fromhex(value)
+    except ValueError:  # not from the wire; whoever reads it refuses it
+        return value
     if len(data) % 2 or not _HEXADECIMAL.issuperset(data):
         return value
     return data.decode(ASCII).upper()
+
+
+ISO87_ASCII = Dialect(
+    "iso87-ascii",
+    ELEMENTS,
+    NO_HEADER,
+    mti_encoding=ASCII,
+    versions="0",
+    bitmap_encoding=ASCII,
+    bitmaps=2,
+    source=_SOURCE,
+    layouts=LAYOUTS,
+    chip_data=chip_data,
+)
+
+ISO87_ASCII_BINARY_BITMAP = Dialect(
+    "iso87-ascii-binary-bitmap",
+    ELEMENTS,
+    NO_HEADER,
+    mti_encoding=ASCII,
+    versions="0",
+    bitmaps=2,
+    source=_SOURCE,
+    layouts=LAYOUTS,
+    chip_data=chip_data,
+)

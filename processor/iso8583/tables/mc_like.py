@@ -15,14 +15,22 @@ not checked as a whole: ``ADDITIONAL_DATA`` does it part by part.
 from processor.iso8583.dialect import Dialect
 from processor.iso8583.elements import BINARY, EBCDIC, FIXED, Element, Prefix
 from processor.iso8583.header import NO_HEADER
-from processor.iso8583.subelements import ORIGINAL_DATA, REPLACEMENT_AMOUNTS, Part, Positional, Tag, Tagged
+from processor.iso8583.subelements import (
+    ENTRY_MODE,
+    ORIGINAL_DATA,
+    REPLACEMENT_AMOUNTS,
+    Part,
+    Positional,
+    Tag,
+    Tagged,
+)
 
 LL = Prefix(2, EBCDIC)
 LLL = Prefix(3, EBCDIC)
 
 
-def _e(number: int, term: str, alphabet: str, length: int, prefix: Prefix = FIXED) -> Element:
-    return Element(number, term, alphabet, length, prefix, EBCDIC)
+def _e(number: int, term: str, alphabet: str, length: int, prefix: Prefix = FIXED, date: str = "") -> Element:
+    return Element(number, term, alphabet, length, prefix, EBCDIC, date=date)
 
 
 def _b(number: int, term: str, length_bytes: int, prefix: Prefix = FIXED) -> Element:
@@ -35,17 +43,17 @@ ELEMENTS = (
     _e(4, "amount, transaction", "n", 12),
     _e(5, "amount, settlement", "n", 12),
     _e(6, "amount, cardholder billing", "n", 12),
-    _e(7, "transmission date and time", "n", 10),
+    _e(7, "transmission date and time", "n", 10, date="MMDDhhmmss"),
     _e(8, "amount, cardholder billing fee", "n", 8),
     _e(9, "conversion rate, settlement", "n", 8),
     _e(10, "conversion rate, cardholder billing", "n", 8),
     _e(11, "system trace audit number", "n", 6),
-    _e(12, "time, local transaction", "n", 6),
-    _e(13, "date, local transaction", "n", 4),
-    _e(14, "date, expiration", "n", 4),
-    _e(15, "date, settlement", "n", 4),
-    _e(16, "date, conversion", "n", 4),
-    _e(17, "date, capture", "n", 4),
+    _e(12, "time, local transaction", "n", 6, date="hhmmss"),
+    _e(13, "date, local transaction", "n", 4, date="MMDD"),
+    _e(14, "date, expiration", "n", 4, date="YYMM"),
+    _e(15, "date, settlement", "n", 4, date="MMDD"),
+    _e(16, "date, conversion", "n", 4, date="MMDD"),
+    _e(17, "date, capture", "n", 4, date="MMDD"),
     _e(18, "merchant type", "n", 4),
     _e(19, "acquiring institution country code", "n", 3),
     _e(20, "primary account number country code", "n", 3),
@@ -203,6 +211,18 @@ POINT_OF_SERVICE_DATA = Positional(
     ),
 )
 
+# One space stands before the city and one before the state or country.
+CARD_ACCEPTOR = Positional(
+    43,
+    (
+        Part(1, "name", 22),
+        Part(2, "space", 1),
+        Part(3, "city", 13),
+        Part(4, "space", 1),
+        Part(5, "state or country code", 3),
+    ),
+)
+
 # With the settlement date (15) the reference names a transaction; later messages have it in 48.63.
 NETWORK_DATA = Positional(
     63, (Part(1, "financial network code", 3), Part(2, "Banknet reference number", 9, shortest=6))
@@ -211,6 +231,8 @@ NETWORK_DATA = Positional(
 LAYOUTS: dict[int, Positional | Tagged] = {
     layout.element: layout
     for layout in (
+        ENTRY_MODE,
+        CARD_ACCEPTOR,
         ADDITIONAL_DATA,
         ADVICE_REASON,
         POINT_OF_SERVICE_DATA,
@@ -228,4 +250,6 @@ MC_LIKE = Dialect(
     versions="0",
     bitmaps=2,
     shown=frozenset((60, 61, 63)),
+    source="rtgparser's and tomasdemarco's public lists, jPOS, processors' guides; no network's manual.",
+    layouts=LAYOUTS,
 )

@@ -13,10 +13,12 @@ from processor.iso8583.dialect import Dialect
 from processor.iso8583.elements import BCD, BINARY, EBCDIC, FIXED, L1, L1_BYTES, Element, Prefix
 from processor.iso8583.header import BASE1
 from processor.iso8583.nested import Nested, SubElement
+from processor.iso8583.subelements import ORIGINAL_DATA, REPLACEMENT_AMOUNTS, Part, Positional
+from processor.iso8583.tlv import CHIP_DATA, DataSets
 
 
-def _n(number: int, term: str, digits: int, prefix: Prefix = FIXED) -> Element:
-    return Element(number, term, "n", digits, prefix, BCD)
+def _n(number: int, term: str, digits: int, prefix: Prefix = FIXED, date: str = "") -> Element:
+    return Element(number, term, "n", digits, prefix, BCD, date=date)
 
 
 def _e(number: int, term: str, alphabet: str, characters: int, prefix: Prefix = FIXED) -> Element:
@@ -33,17 +35,17 @@ ELEMENTS = (
     _n(4, "amount, transaction", 12),
     _n(5, "amount, settlement", 12),
     _n(6, "amount, cardholder billing", 12),
-    _n(7, "transmission date and time", 10),
+    _n(7, "transmission date and time", 10, date="MMDDhhmmss"),
     _n(8, "amount, cardholder billing fee", 8),
     _n(9, "conversion rate, settlement", 8),
     _n(10, "conversion rate, cardholder billing", 8),
     _n(11, "system trace audit number", 6),
-    _n(12, "time, local transaction", 6),
-    _n(13, "date, local transaction", 4),
-    _n(14, "date, expiration", 4),
-    _n(15, "date, settlement", 4),
-    _n(16, "date, conversion", 4),
-    _n(17, "date, capture", 4),
+    _n(12, "time, local transaction", 6, date="hhmmss"),
+    _n(13, "date, local transaction", 4, date="MMDD"),
+    _n(14, "date, expiration", 4, date="YYMM"),
+    _n(15, "date, settlement", 4, date="MMDD"),
+    _n(16, "date, conversion", 4, date="MMDD"),
+    _n(17, "date, capture", 4, date="MMDD"),
     _n(18, "merchant type", 4),
     _n(19, "acquiring institution country code", 3),
     _n(20, "primary account number country code", 3),
@@ -98,7 +100,7 @@ ELEMENTS = (
     _n(70, "network management information code", 3),
     _n(71, "message number", 4),
     _n(72, "message number, last", 4),
-    _n(73, "date, action", 6),
+    _n(73, "date, action", 6, date="YYMMDD"),
     _n(74, "credits, number", 10),
     _n(75, "credits, reversal number", 10),
     _n(76, "debits, number", 10),
@@ -162,12 +164,63 @@ ELEMENTS = (
     _b(143, "issuer script results", 20, L1),
     _n(144, "cryptogram transaction type", 2),
     _n(145, "terminal country code", 3),
-    _n(146, "terminal transaction date", 6),
+    _n(146, "terminal transaction date", 6, date="YYMMDD"),
     _n(147, "cryptogram amount", 12),
     _n(148, "cryptogram currency code", 3),
     _n(149, "cryptogram cashback amount", 12),
     _b(152, "secondary PIN block", 8),
 )
+
+ENTRY_MODE = Positional(
+    22,
+    (
+        Part(1, "PAN entry mode", 2, "n"),
+        Part(2, "PIN entry capability", 1, "n"),
+        Part(3, "filler", 1, "n"),
+    ),
+)
+
+CARD_ACCEPTOR = Positional(43, (Part(1, "name", 25), Part(2, "city", 13), Part(3, "country code", 2)))
+
+POINT_OF_SERVICE = Positional(
+    60,
+    (
+        Part(1, "terminal type", 1, "n"),
+        Part(2, "terminal entry capability", 1, "n"),
+        Part(3, "chip condition code", 1, "n"),
+        Part(4, "special condition indicator", 1, "n"),
+        Part(5, "merchant group indicator", 2, "n"),
+        Part(6, "chip transaction indicator", 1, "n"),
+        Part(7, "chip card authentication reliability", 1, "n"),
+        Part(8, "mail, telephone and electronic commerce indicator", 2, "n"),
+        Part(9, "cardholder identification method", 1, "n"),
+        Part(10, "partial authorization indicator", 1, "n"),
+    ),
+)
+
+OTHER_AMOUNTS = Positional(
+    61,
+    (
+        Part(1, "other amount, transaction", 12, "n"),
+        Part(2, "other amount, cardholder billing", 12, "n"),
+        Part(3, "other amount, replacement billing", 12, "n"),
+    ),
+)
+
+LAYOUTS = {
+    layout.element: layout
+    for layout in (
+        ENTRY_MODE,
+        CARD_ACCEPTOR,
+        POINT_OF_SERVICE,
+        OTHER_AMOUNTS,
+        ORIGINAL_DATA,
+        REPLACEMENT_AMOUNTS,
+    )
+}
+
+# Data sets by their identifier; 01 of 55 is the chip data.
+DATA_SETS = {number: DataSets(number) for number in (55, 104)}
 
 CUSTOM_PAYMENT_SERVICE = Nested(
     62,
@@ -239,8 +292,31 @@ PRIVATE_USE = Nested(
     ),
 )
 
+CHIP_DATA_SET = "01"
+
+
+def chip_data(value: str) -> str:
+    """The BER-TLV in DE 55, or empty where no data set has it.
+
+    Raises:
+        DecodeError: a data set that is cut.
+
+    >>> chip_data("0100059F3602001A")
+    '9F3602001A'
+    """
+    return DATA_SETS[CHIP_DATA.element].pick(CHIP_DATA_SET, value) or ""
+
+
 NESTED = {layout.element: layout for layout in (CUSTOM_PAYMENT_SERVICE, NETWORK_PRIVATE_USE, PRIVATE_USE)}
 
 VISA_LIKE = Dialect(
-    "visa-like", ELEMENTS, BASE1, mti_encoding=BINARY, versions="0", shown=frozenset((60, 62, 63))
+    "visa-like",
+    ELEMENTS,
+    BASE1,
+    mti_encoding=BINARY,
+    versions="0",
+    shown=frozenset((60, 62, 63)),
+    source="rtgparser's and jPOS's public field lists, iso8583.info, public samples; no network's manual.",
+    layouts={**LAYOUTS, **NESTED},
+    chip_data=chip_data,
 )
