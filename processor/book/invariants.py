@@ -41,6 +41,7 @@ def violations(state: State) -> list[str]:
         due = min((state.transactions[number].expires_ms for number in account.holds), default=0)
         if account.next_expiry_ms != due:
             found.append(f"account {name}: next expiry is {account.next_expiry_ms}, not {due}")
+    found += _held_in_all(state)
     cleared = sum(a.ledger_minor for a in state.accounts.values() if a.name.startswith(CLEARING))
     if cleared != sum(posted.values()):
         found.append(f"clearing accounts have {cleared}, transactions posted {sum(posted.values())}")
@@ -50,6 +51,13 @@ def violations(state: State) -> list[str]:
         if card.account not in state.accounts
     ]
     return found
+
+
+def _held_in_all(state: State) -> list[str]:
+    held: defaultdict[str, int] = defaultdict(int)
+    for account in state.accounts.values():
+        held[account.currency] += account.held_minor
+    return [f"currency {c}: holds of {m}, not {held[c]}" for c, m in state.held_minor.items() if m != held[c]]
 
 
 def digest(state: State) -> str:

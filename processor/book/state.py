@@ -154,6 +154,7 @@ class State:
         self.transactions: dict[int, Transaction] = {}
         self.by_key: dict[str, int] = {}
         self.holds: SortedList[tuple[int, int]] = SortedList()  # open ones: (expires_ms, transaction)
+        self.held_minor: dict[str, int] = {}  # by currency: what all open holds hold
         self.usage: dict[str, Usage] = {}  # by card: the latest day on which it was used
         self.answers: dict[str, Answer] = {}
         self.signed_on: dict[str, bool] = {}
@@ -203,6 +204,7 @@ class State:
     def _account_opened(self, effect: AccountOpened) -> None:
         assert effect.account not in self.accounts, "an account is opened once"
         self.accounts[effect.account] = Account(effect.account, effect.currency)
+        self.held_minor.setdefault(effect.currency, 0)
 
     def _card_issued(self, effect: CardIssued) -> None:
         card = effect.card
@@ -288,6 +290,8 @@ class State:
         if account is not None:
             account.held_minor += remains - remaining
             assert account.held_minor >= 0, "no more is released than was held"
+            currency = account.currency
+            self.held_minor[currency] += remains - remaining
         self._use(transaction, authorized)
 
     def _open(self, account: Account, number: int, expires_ms: int) -> None:
