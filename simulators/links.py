@@ -4,14 +4,17 @@ from collections import deque
 
 import trio
 
-from processor.iso8583.codec import Codec, PyisoCodec
+from processor.iso8583.codec import Codec
+from processor.iso8583.compiled import CompiledCodec
 from processor.iso8583.framing import Framer
 from processor.iso8583.message import Message
+from processor.networks.nearest import differing, in_words
 from processor.values.errors import PeerError
 from simulators.networks.network import Network
-from simulators.question import Key, Question, Transmission, key_of
+from simulators.question import KEY_PARTS, Key, Question, Transmission, key_of
 
 _FRAME_BYTES_MAX = 4096
+_ECHOED = (7, 11, 33, 63, 70)  # of what the issuer asks
 _READ_BYTES = 65536
 
 
@@ -36,8 +39,9 @@ class Link:
         self.waiting: dict[Key, Waiting] = {}
         self._network = network
         self._stream = stream
-        self._codec: Codec = PyisoCodec(network.dialect)
+        self._codec: Codec = CompiledCodec(network.dialect)
         self._framer = Framer(network.frame, _FRAME_BYTES_MAX)
+        self._writing = trio.Lock()  # the traffic, and answers to what the issuer asks
 
     async def send(self, transmissions: list[tuple[Transmission, float]], deadline_s: float) -> None:
         """Send messages in one write, each with the moment at which it is due. Errors: LinkLost."""
@@ -48,9 +52,20 @@ class Link:
             if waiting is None:
                 waiting = self.waiting[question.key] = Waiting(question)
             waiting.intended_s.append(intended_s)
+        await self._write(frames, deadline_s)
+
+    async def accept(self, asked: Message, deadline_s: float) -> None:
+        """Say yes to something that the issuer asks of its own accord. Errors: LinkLost."""
+        elements = {number: asked.elements[number] for number in _ECHOED if number in asked.elements}
+        header = self._network.dialect.header.reply(asked.header)
+        reply = Message(header, asked.mti[:2] + "10", elements | {39: "00"})
+        await self._write(self._frame(reply, reply.mti), deadline_s)
+
+    async def _write(self, frames: bytes | bytearray, deadline_s: float) -> None:
         try:
             with trio.fail_after(deadline_s):
-                await self._stream.send_all(frames)
+                async with self._writing:
+                    await self._stream.send_all(frames)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise LinkLost("broken while sending") from None
         except trio.TooSlowError:
@@ -84,6 +99,10 @@ class Link:
         if not waiting.intended_s:
             del self.waiting[waiting.question.key]
         return waiting.question, intended_s
+
+    def unlike(self, reply: Message) -> str:
+        """In which parts of its key a reply differs from what it may have been meant for, in words."""
+        return in_words(differing(key_of(reply), self.waiting, KEY_PARTS))
 
     def overdue(self, oldest_s: float) -> list[Waiting]:
         """Take out what should have been answered if it was due before ``oldest_s``."""

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from processor.iso8583.codec import PyisoCodec
+from processor.iso8583.compiled import CompiledCodec
 from processor.iso8583.framing import FrameRule
 from processor.iso8583.message import Message
 from processor.values.clock import SystemClock
@@ -97,7 +97,7 @@ class Line:
         self._network = network
         self._rule: FrameRule = network.frame
         self._layout = LAYOUTS[network.name]
-        self._codec = PyisoCodec(network.dialect)
+        self._codec = CompiledCodec(network.dialect)
         self._clock = SystemClock()
         self._templates = [self._template(number, wallet) for number, wallet in enumerate(wallets)]
         random.Random(1).shuffle(self._templates)

@@ -42,11 +42,12 @@ class FrameError(PeerError):
 
 
 class DecodeError(PeerError):
-    """A message in a sound frame that cannot be read; never quotes the offending value.
+    """A message in a sound frame that cannot be read; its text never quotes the offending value.
 
     ``element`` is the data element's number (0 for the MTI or a bitmap), ``offset`` the byte in the message
-    where reading stopped (-1 if unknown), ``partial`` what had been read before, so that a format-error reply
-    can echo it.
+    where reading stopped (-1 if unknown), ``value`` what stood there, masked as a message masks it (empty if
+    nothing could be read), ``partial`` what else of the message is certain, so that a format-error reply can
+    echo it: the elements before, and those behind if only the value is wrong.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class DecodeError(PeerError):
         offset: int = -1,
         mti: str = "",
         partial: dict[int, str] | None = None,
+        value: str = "",
     ) -> None:
         where = f" at byte {offset}" if offset >= 0 else ""
         super().__init__(f"DE {element}{where}: {rule}")
@@ -65,6 +67,7 @@ class DecodeError(PeerError):
         self.offset = offset
         self.mti = mti
         self.partial = partial or {}
+        self.value = value
 
 
 class Unsupported(PeerError):  # noqa: N818 - says what the message is
