@@ -7,7 +7,7 @@ import json
 import pytest
 
 from processor.cli import msg
-from processor.iso8583.codec import PyisoCodec
+from processor.iso8583.compiled import CompiledCodec
 from processor.iso8583.message import Message
 from processor.networks.adapters import DIALECTS, FRAMINGS
 from processor.networks.profile import load_profile
@@ -30,7 +30,7 @@ def message(network, **changed):
 
 def frame(network, **changed):
     profile = load_profile(network)
-    data = PyisoCodec(DIALECTS[profile.dialect]).encode(message(network, **changed))
+    data = CompiledCodec(DIALECTS[profile.dialect]).encode(message(network, **changed))
     return FRAMINGS[profile.framing].frame(data)
 
 

@@ -9,7 +9,7 @@ import cyclopts
 import msgspec
 
 from processor.cli.given import Form, read_given
-from processor.iso8583.codec import PyisoCodec
+from processor.iso8583.compiled import CompiledCodec
 from processor.iso8583.describe import describe
 from processor.iso8583.dialect import Dialect
 from processor.iso8583.framing import FrameRule
@@ -37,7 +37,7 @@ class Reader(NamedTuple):
 
     def read(self, frame: bytes) -> Message | Broken:
         """The message in a frame, or what is wrong with it."""
-        return attempt(PyisoCodec(self.dialect), self.dialect, frame)
+        return attempt(CompiledCodec(self.dialect), self.dialect, frame)
 
 
 @app.command
@@ -125,7 +125,7 @@ def build(given: Given = "-", *, network: str, framed: bool = True) -> None:
     for number, line in enumerate(_json_lines(given), 1):
         try:
             message = msgspec.json.decode(line, type=_Built)
-            data = PyisoCodec(reader.dialect).encode(message.message(reader.dialect))
+            data = CompiledCodec(reader.dialect).encode(message.message(reader.dialect))
         except (msgspec.MsgspecError, ValueError) as error:
             raise ConfigError([f"message {number}: {error}"]) from None
         print((reader.framing.frame(data) if framed and reader.framing else data).hex().upper())
@@ -233,25 +233,15 @@ def _one(given: str, network: str, form: Form | None) -> tuple[Message, Dialect]
 
 def _lines(got: Message | Broken, frame: bytes, dialect: Dialect, *, unsafe: bool) -> Iterator[str]:
     if isinstance(got, Message):
-        yield from _shown(got, dialect, unsafe=unsafe)
+        yield describe(got, dialect, clear=unsafe)
         return
     if isinstance(got, DecodeError):
         partial = Message(frame[: dialect.header.length_bytes], got.mti, got.partial)
-        yield from _shown(partial, dialect, unsafe=unsafe)
+        yield describe(partial, dialect, clear=unsafe)
     yield f"broken: {got}"
     if unsafe and isinstance(got, DecodeError) and got.offset >= 0:
         before, after = frame[max(got.offset - 16, 0) : got.offset], frame[got.offset : got.offset + 16]
         yield f"    bytes before and after: {before.hex(' ')} | {after.hex(' ')}"
-
-
-def _shown(message: Message, dialect: Dialect, *, unsafe: bool) -> list[str]:
-    if not unsafe:
-        return describe(message, dialect).splitlines()
-    rows = (
-        (number, dialect.elements[number].term, value) for number, value in sorted(message.elements.items())
-    )
-    head = [f"MTI {message.mti}", *([f"header {message.header.hex().upper()}"] if message.header else [])]
-    return [*head, *(f"{number:>3} {term:<45} {value}" for number, term, value in rows)]
 
 
 def _object(got: Message | Broken, dialect: Dialect, *, unsafe: bool) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from processor.iso8583.codec import Codec, PyisoCodec
+from processor.iso8583.codec import Codec
+from processor.iso8583.compiled import CompiledCodec
 from processor.iso8583.dialect import Dialect
 from processor.iso8583.framing import Framer, FrameRule
 from processor.iso8583.message import Message
@@ -18,8 +19,8 @@ FRAMES_TRIED_MAX = 100  # of a long stream, so many tell as much as all
 class Guess(msgspec.Struct, frozen=True):
     """One explanation: the data cut by ``framing`` and read as ``dialect``.
 
-    ``frames`` were cut, ``decoded`` of them read; ``error`` is the first that was not. ``reading`` is the part
-    of the bytes that was read before anything broke, 0 to 1.
+    ``frames`` were cut, ``decoded`` of them read; ``error`` is the first that was not. ``reading`` is the
+    part of the bytes that was read before anything broke, 0 to 1.
     """
 
     framing: str
@@ -95,7 +96,7 @@ def _all(data: bytes, dialects: Mapping[str, Dialect], framings: Mapping[str, Fr
 
 
 def _guess(framing: str, name: str, dialect: Dialect, pieces: tuple[bytes, ...]) -> Guess:
-    codec = PyisoCodec(dialect)
+    codec = CompiledCodec(dialect)
     decoded, read_bytes, error = 0, 0, ""
     tried = pieces[:FRAMES_TRIED_MAX]
     for frame in tried:
