@@ -228,3 +228,33 @@ def test_what_cannot_be_read_is_refused_without_being_quoted(run, given, problem
     with pytest.raises(ConfigError, match=problem) as refused:
         run("view", given)
     assert "not hex" not in str(refused.value)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_redacted_message_keeps_its_shape_and_nothing_else_that_is_sensitive(run, network):
+    code, out, _ = run("redact", frame(network).hex(), "--network", network)
+    _, shown, _ = run("view", out.strip(), "--network", network, "--unsafe", "--json")
+    elements, asked = json.loads(shown)["elements"], message(network).elements
+
+    assert code == 0
+    assert len(elements["2"]) == len(PAN)
+    assert elements["2"].startswith("999999")
+    assert elements["35"].startswith(elements["2"])
+    assert set(elements["52"]) == {"0"}
+    assert {n: elements[str(n)] for n in (3, 4, 11, 37, 49)} == {n: asked[n] for n in (3, 4, 11, 37, 49)}
+    assert not [secret for secret in (PAN, PIN_BLOCK, TRACK[-8:]) if secret in shown]
+
+
+def test_one_key_gives_one_card_one_name_and_another_key_another(run):
+    def pan(stan, *key):
+        _, out, _ = run("redact", frame("mc-like", de11=stan).hex(), "--network", "mc-like", *key)
+        _, shown, _ = run("view", out.strip(), "--network", "mc-like", "--unsafe", "--json")
+        return json.loads(shown)["elements"]["2"]
+
+    assert pan("000001", "--key", "k") == pan("000002", "--key", "k")
+    assert len({pan("000001", "--key", "k"), pan("000001", "--key", "l"), pan("000001"), pan("000001")}) == 4
+
+
+def test_a_message_that_cannot_be_read_is_not_redacted(run):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        run("redact", frame("visa-like")[:80].hex(), "--network", "visa-like")
