@@ -2,7 +2,9 @@
 
 import signal
 import sys
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
+from typing import Literal
 
 import cyclopts
 
@@ -17,12 +19,16 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the command is loaded, Ctrl-C just ends it
     if not __debug__:
         sys.exit("standin: asserts are load-bearing here; do not run with -O or PYTHONOPTIMIZE")
-    if strangers := foreign_owners():
+    if (strangers := foreign_owners()) and sys.argv[1:2] != ["doctor"]:
         sys.exit("standin: " + "; ".join(strangers) + ": use a virtual environment of its own")
     commands = {point.name: point for point in entry_points(group=GROUP)}
     called = sys.argv[1] if len(sys.argv) > 1 else ""
     app = cyclopts.App(name="standin", version=version("standin"), help=__doc__)
     _mount(app, [commands[called]] if called in commands else sorted(commands.values()))
+    app.register_install_completion_command(
+        help="Install shell completion. Example: standin --install-completion --shell bash"
+    )
+    app.command(_completion(app), name="completion")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app()
@@ -40,6 +46,20 @@ def foreign_owners() -> list[str]:
         for name in OWN_PACKAGES
         for stranger in sorted(set(owners.get(name, ())) - {"standin"})
     ]
+
+
+def _completion(app: cyclopts.App) -> Callable[[Literal["bash", "zsh", "fish"]], None]:
+    def completion(shell: Literal["bash", "zsh", "fish"]) -> None:
+        """Print the completion script for a shell; ``standin --install-completion`` installs it.
+
+        Example: source <(standin completion bash)
+
+        Args:
+            shell: Which shell.
+        """
+        print(app.generate_completion(shell=shell))
+
+    return completion
 
 
 def _mount(app: cyclopts.App, points: list[EntryPoint]) -> None:

@@ -16,6 +16,8 @@ from processor.journal.scan import Scan, Tail, read_batch
 from processor.journal.segments import SegmentReader, segment_path
 from processor.values.errors import Damaged
 
+_AFTER_ALL = 1 << 62  # a sequence behind every record: reading begins at the last segment
+
 
 class End(msgspec.Struct, frozen=True):
     """Where the last batch ends, and what is there.
@@ -71,6 +73,21 @@ def audit(folder: Path, keys: Keyring, shard: int) -> Audit:
         return found
     end = _end(disk, folder, scan, keys)
     return msgspec.structs.replace(found, end=end, epoch_file=_epoch_file(_mark(disk, folder), scan.tail))
+
+
+def check_end(folder: Path, keys: Keyring, shard: int) -> Tail:
+    """Check the last segment that is begun, and that the epoch file knows of nothing behind it.
+
+    Errors: Damaged, OSError.
+    """
+    disk = Disk()
+    mark = _mark(disk, folder)
+    scan = Scan(disk, folder, shard, Cipher(keys))
+    for _ in scan.batches(_AFTER_ALL):
+        pass
+    if damage := _contradicts(mark, scan.tail, folder, shard):
+        raise Damaged(damage)
+    return scan.tail
 
 
 def _mark(disk: Disk, folder: Path) -> EpochMark | None:

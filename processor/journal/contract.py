@@ -4,10 +4,12 @@ A journal is an ordered, fenced log of one shard: one owner at a time, whole bat
 Today it is a folder of files; a replicated log must pass the same conformance suite.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
+
+NO_END = 1 << 63  # a sequence behind every record
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -98,3 +100,28 @@ class Journal(Protocol):
 
         Errors: as append; the shard is free in every case.
         """
+
+
+class Found(msgspec.Struct, frozen=True):
+    """One record: its sequence and its bytes."""
+
+    sequence: int
+    raw: bytes
+
+
+class Finder(Protocol):
+    """Finds records by what is in their bytes, without a lease or a lock."""
+
+    def containing(
+        self, needles: Collection[bytes], after_seq: int = 0, up_to_seq: int = NO_END
+    ) -> Iterator[Found | None]:
+        """The records behind ``after_seq`` that contain one of these byte strings, in order.
+
+        None stands for each batch looked at, so that a caller can pause or stop between batches.
+        ``up_to_seq`` is the last durable sequence beside a running writer. Errors: Damaged, OSError.
+        """
+
+    def newest_first(
+        self, needles: Collection[bytes], after_seq: int = 0, up_to_seq: int = NO_END
+    ) -> Iterator[Found | None]:
+        """As `containing`, from the end."""

@@ -11,6 +11,8 @@ from processor.journal.contract import Journal
 from processor.values.commands import Record
 from processor.values.errors import Damaged
 
+_decode = msgspec.msgpack.Decoder(Record).decode
+
 
 def records(journal: Journal, shard: int, after_seq: int = 0) -> Iterator[Record]:
     """The journal's records after ``after_seq``, decoded.
@@ -18,16 +20,20 @@ def records(journal: Journal, shard: int, after_seq: int = 0) -> Iterator[Record
     Raises:
         Damaged: a batch or a record cannot be read.
     """
-    decode = msgspec.msgpack.Decoder(Record).decode
     for batch in journal.read(shard, after_seq):
         for number, raw in enumerate(batch.records, batch.first_seq):
-            try:
-                record = decode(raw)
-            except msgspec.MsgspecError as error:
-                raise Damaged(f"record {number}: {error}") from None
-            if record.sequence != number:
-                raise Damaged(f"record {number}: says it is {record.sequence}")
-            yield record
+            yield decode_record(number, raw)
+
+
+def decode_record(number: int, raw: bytes) -> Record:
+    """The record with this sequence from its bytes. Errors: Damaged."""
+    try:
+        record = _decode(raw)
+    except msgspec.MsgspecError as error:
+        raise Damaged(f"record {number}: {error}") from None
+    if record.sequence != number:
+        raise Damaged(f"record {number}: says it is {record.sequence}")
+    return record
 
 
 def recover(journal: Journal, shard: int) -> State:

@@ -46,14 +46,14 @@ _HIDDEN = frozenset({"pvv"})
 
 def lines(record: Record) -> Iterator[str]:
     """One record in words: a heading, then what was asked, each verdict, each effect."""
-    answer = _answer_of(record)
-    heading = f"{record.sequence}  {_utc(record.sequenced_ms)}  {_name(record.command)}"
+    answer = answer_of(record)
+    heading = f"{record.sequence}  {utc(record.sequenced_ms)}  {_name(record.command)}"
     yield f"{heading}: {answer.reason.value}" if answer else heading
     yield f"    asked   {_asked(record.command)}"
     if isinstance(record.command, Authorize):
         yield f"    facts   {_facts(record.command.facts)}"
     for verdict in record.verdicts:
-        yield f"    rule    {_verdict(verdict)}"
+        yield f"    rule    {verdict_words(verdict)}"
     for effect in record.effects:
         yield f"    effect  {_effect(effect)}"
 
@@ -61,10 +61,10 @@ def lines(record: Record) -> Iterator[str]:
 def as_object(record: Record) -> dict[str, Any]:
     """One record with names for everything; commands and effects say their ``kind``."""
     found: dict[str, Any] = _plain(record)
-    answer = _answer_of(record)
+    answer = answer_of(record)
     return {
         "sequence": record.sequence,
-        "time": _utc(record.sequenced_ms),
+        "time": utc(record.sequenced_ms),
         "name": _name(record.command),
         "answer": answer.reason.value if answer else None,
         **{name: value for name, value in found.items() if name not in ("kind", "sequence")},
@@ -90,15 +90,15 @@ class Thread:
         return ours or not self._transactions.isdisjoint(changed)
 
 
-def _answer_of(record: Record) -> Reply | None:
+def answer_of(record: Record) -> Reply | None:
     """The answer that the record stores; None where nothing was asked over a link."""
     return next((effect.reply for effect in record.effects if isinstance(effect, Answered)), None)
 
 
-def _utc(ms: int) -> str:
+def utc(ms: int) -> str:
     """Milliseconds since 1970 as a date and time.
 
-    >>> _utc(1_798_761_599_042)
+    >>> utc(1_798_761_599_042)
     '2026-12-31T23:59:59.042Z'
     """
     moment = datetime.datetime.fromtimestamp(ms // 1000, datetime.UTC)
@@ -171,7 +171,8 @@ def _check(check: Check) -> str:
     return check.value.replace("_", " ")
 
 
-def _verdict(verdict: Verdict) -> str:
+def verdict_words(verdict: Verdict) -> str:
+    """One rule's word, with what it saw: ``funds: refused, insufficient_funds; saw 2600, 840, 1000``."""
     said = "passed" if verdict.reason is None else f"refused, {verdict.reason.value}"
     saw = ", ".join(str(value) if value != "" else "nothing" for value in verdict.saw)
     return f"{verdict.rule}: {said}; saw {saw}" if verdict.saw else f"{verdict.rule}: {said}"
@@ -207,7 +208,7 @@ def _hold(effect: HoldSet) -> str:
     ours = _part(effect.issuer_minor, void=effect.issuer_void)
     network = _part(effect.network_minor, void=effect.network_void)
     cap = f", not above {effect.cap_minor}" if effect.cap_minor is not None else ""
-    state = "closed" if effect.closed else f"until {_utc(effect.expires_ms)} ({effect.hold_class})"
+    state = "closed" if effect.closed else f"until {utc(effect.expires_ms)} ({effect.hold_class})"
     return (
         f"hold of transaction {effect.transaction} {effect.cause.value.replace('_', ' ')}: ours {ours},"
         f" the network's {network} (minor units){cap}, {state}"

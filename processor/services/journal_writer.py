@@ -13,6 +13,8 @@ import msgspec
 import trio
 
 from processor.journal.contract import Journal, Lease
+from processor.services.tallies import LATENCY_S, RECORDS, Histogram
+from processor.values.clock import Clock, SystemClock
 from processor.values.commands import Record
 from processor.values.errors import Full, JournalError
 
@@ -24,12 +26,16 @@ BATCH_BYTES_MAX = 256 * 1024  # a longer queue is written in several batches; a 
 
 
 class JournalFigures(msgspec.Struct):
-    """What the writer has done so far: each batch is one fdatasync."""
+    """What the writer has done so far: each batch is one fdatasync. Changed by the writer's thread alone."""
 
     batches: int = 0
     records: int = 0
     payload_bytes: int = 0
     low_space: bool = False  # writing into the reserve: refuse what can be refused
+    errors: int = 0
+    last_sync_ms: int = 0
+    sync_s: Histogram = msgspec.field(default_factory=lambda: Histogram(LATENCY_S))
+    batch_records: Histogram = msgspec.field(default_factory=lambda: Histogram(RECORDS))
 
 
 class JournalWriter:
@@ -41,8 +47,13 @@ class JournalWriter:
         lease: Lease,
         failed: Callable[[JournalError], None],
         prepare_next: Callable[[], bool] = lambda: False,
+        clock: Clock | None = None,
     ) -> None:
         self.figures = JournalFigures()
+        self._clock = clock or SystemClock()
+        self.witness: Callable[[int], None] | None = (
+            None  # is told of records on disk before who waits for them
+        )
         self._prepare_next = prepare_next
         self._journal = journal
         self._lease = lease
@@ -58,6 +69,11 @@ class JournalWriter:
     def low_space(self) -> bool:
         """Whether records go into the reserve by now."""
         return self.figures.low_space
+
+    @property
+    def durable_seq(self) -> int:
+        """The last record that is known to be on disk."""
+        return self._durable
 
     def append(self, record: Record) -> None:
         """Queue a record; it is written with the next ``flush``."""
@@ -118,8 +134,10 @@ class JournalWriter:
                     self._journal.seal(self._lease)
             self._journal.release(self._lease)
         except JournalError as error:
+            self.figures.errors += 1
             token.run_sync_soon(self._failed, error)
         except BaseException as error:  # noqa: BLE001 - a thread that dies unnoticed would answer nobody, for ever
+            self.figures.errors += 1
             token.run_sync_soon(self._failed, JournalError(f"the writer failed: {error!r}"))
 
     def _next_batch(self) -> list[Record] | None:
@@ -131,13 +149,16 @@ class JournalWriter:
             return None if self._stopping and not batch else batch
 
     def _append_batch(self, first_seq: int, records: list[bytes]) -> int:
-        figures = self.figures
+        figures, began_s = self.figures, self._clock.monotonic_s()
         try:
             durable = self._journal.append(self._lease, first_seq, records)
             figures.low_space = False
         except Full:  # these records are applied already, so they may use the reserve
             figures.low_space = True
             durable = self._journal.append(self._lease, first_seq, records, use_reserve=True)
+        figures.sync_s.observe(self._clock.monotonic_s() - began_s)
+        figures.batch_records.observe(len(records))
+        figures.last_sync_ms = self._clock.wall_ms()
         figures.batches += 1
         figures.records += len(records)
         figures.payload_bytes += sum(map(len, records))
@@ -146,6 +167,8 @@ class JournalWriter:
     def _made_durable(self, sequence: int) -> None:
         """On the loop: everything up to ``sequence`` is on disk."""
         self._durable = sequence
+        if self.witness is not None:
+            self.witness(sequence)
         waiting = self._waiting
         while waiting and waiting[0][0] <= sequence:
             waiting.popleft()[1]()

@@ -18,8 +18,8 @@ class Address(NamedTuple):
     port: int
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """From HOST:PORT; an IPv6 host stands in brackets.
+    def parse(cls, text: str, least_port: int = 1) -> Self:
+        """From HOST:PORT; an IPv6 host stands in brackets. Port 0, where it is allowed, is any.
 
         Errors: ConfigError.
 
@@ -27,7 +27,7 @@ class Address(NamedTuple):
         Address(host='127.0.0.1', port=1500)
         """
         host, _, port = text.rpartition(":")
-        if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
+        if not host or not (port.isascii() and port.isdigit()) or not least_port <= int(port) < 65536:
             raise ConfigError([f"{text!r} is not HOST:PORT"])
         return cls(host.removeprefix("[").removesuffix("]"), int(port))
 

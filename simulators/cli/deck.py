@@ -22,6 +22,8 @@ _SECRET = 0o600
 def make(*, cards: int, hsm: str, out: Path, pins: Path, seed: int = 1, keys: Path | None = None) -> None:
     """Make a deck of seeded test cards: equal seeds give equal files.
 
+    Example: standin deck make --cards 100 --hsm 127.0.0.1:1500 --out deck.jsonl --pins pins.jsonl
+
     Args:
         cards: How many cards.
         hsm: HOST:PORT of the HSM that makes the PVVs (commands BA and DG; BA needs the authorised state).

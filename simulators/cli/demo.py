@@ -21,7 +21,7 @@ from simulators.networks.catalogue import NETWORKS
 from simulators.proof import compare
 from simulators.report import codes, dollars, milliseconds, summary_lines
 
-app = cyclopts.App(name="demo", help="Run the HSM emulator, the processor and two networks; prove the books.")
+app = cyclopts.App(name="demo")
 
 FOLDER = Path("var/demo")
 _CARDS = 2_000
@@ -37,6 +37,8 @@ def demo() -> None:
     Everything it writes is in ./var/demo, which it clears first. DEMO_SECONDS (20) and DEMO_RATE (1000
     messages a second, half of them from each network) in the environment say how long and how fast. Exit
     code 0 when everything agrees.
+
+    Example: standin demo
     """
     seconds, rate = _setting("DEMO_SECONDS", "20"), _setting("DEMO_RATE", "1000")
     with explained("demo"):

@@ -2,10 +2,10 @@
 
 import functools
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import cyclopts
 import msgspec
@@ -23,7 +23,7 @@ from simulators.switch import Load, Switch
 from simulators.traffic import Traffic
 from simulators.wallet import of_network, read_wallets, strangers
 
-app = cyclopts.App(name="simulate", help="Play a card network's switch against a processor.")
+app = cyclopts.App(name="simulate")
 
 _RATE = 500.0
 _LINKS_MAX = 16
@@ -34,9 +34,10 @@ Emit = Callable[[dict[str, Any]], None]
 @app.default
 def simulate(
     *,
-    target: str,
     deck: Path,
     pins: Path,
+    target: str | None = None,
+    listen: str | None = None,
     network: Literal["visa-like", "mc-like"] = "visa-like",
     links: int = 1,
     rate: float | None = None,
@@ -55,9 +56,10 @@ def simulate(
     --rate 500 --seconds 10 --seed 1
 
     Args:
-        target: HOST:PORT of the processor's card port.
         deck: The deck the processor was given.
         pins: The PINs of that deck.
+        target: HOST:PORT of the processor's card port.
+        listen: Instead: HOST:PORT to wait on for a processor that connects, signs on and off itself.
         network: The network to play; it uses its own cards of the deck.
         links: How many connections, used in turn.
         rate: Messages a second on a fixed schedule (open loop), from which latency counts; default 500.
@@ -73,7 +75,10 @@ def simulate(
         load = _load(rate, closed, seconds)
         if not 1 <= links <= _LINKS_MAX:
             raise ConfigError([f"--links: must be 1 to {_LINKS_MAX}"])
-        address, ready = Address.parse(target), load_test_keys(keys or example("keys.test.json"))
+        if (target is None) == (listen is None):
+            raise ConfigError(["--target and --listen: one of them"])
+        peers = _connecting(target) if target is not None else _listening(listen or "", network)
+        ready = load_test_keys(keys or example("keys.test.json"))
         whole_deck = read_wallets(deck, pins, ready)
         wallets = of_network(whole_deck, network)
         switch_network = NETWORKS[network]
@@ -81,29 +86,58 @@ def simulate(
         unknown = strangers(whole_deck, network, ready)
         traffic = Traffic(switch_network, wallets, seed, SystemClock(), unknown)
         emit = _emit_json if json else functools.partial(_emit_text, network)
-        raise SystemExit(trio.run(play, address, links, traffic, judge, load, emit))
+        raise SystemExit(trio.run(play, peers, links, traffic, judge, load, emit))
 
 
-async def play(address: Address, links: int, traffic: Traffic, judge: Judge, load: Load, emit: Emit) -> int:
-    """Connect and run the traffic; the exit code. SIGINT and SIGTERM end it early, in good order.
+class _Peers(NamedTuple):
+    """How the links come about, and whether signing on and off is ours to do."""
+
+    open: Callable[[int], Awaitable[list[trio.SocketStream]]]
+    signs: bool
+
+
+async def play(peers: _Peers, links: int, traffic: Traffic, judge: Judge, load: Load, emit: Emit) -> int:
+    """Open the links and run the traffic; the exit code. SIGINT and SIGTERM end it early, in good order.
 
     Errors: WorldError when the processor cannot be reached or refuses the sign-on.
     """
     async with AsyncExitStack() as stack:
-        try:
-            streams = [
-                await stack.enter_async_context(await trio.open_tcp_stream(address.host, address.port))
-                for _ in range(links)
-            ]
-        except OSError as error:
-            raise WorldError(f"{address.host}:{address.port}: {error}") from None
-        switch = Switch(streams, traffic, judge, load)
+        streams = await peers.open(links)
+        for stream in streams:
+            await stack.enter_async_context(stream)
+        switch = Switch(streams, traffic, judge, load, signs=peers.signs)
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             interrupted = await _supervise(switch, signals, emit)
     emit(switch.report.summary(judge.figures()))
     if not switch.report.is_clean:
         return 1
     return INTERRUPTED if interrupted else 0
+
+
+def _connecting(target: str) -> _Peers:
+    """We connect to the processor."""
+    address = Address.parse(target)
+
+    async def connect(links: int) -> list[trio.SocketStream]:
+        try:
+            return [await trio.open_tcp_stream(address.host, address.port) for _ in range(links)]
+        except OSError as error:
+            raise WorldError(f"{address.host}:{address.port}: {error}") from None
+
+    return _Peers(connect, signs=True)
+
+
+def _listening(here: str, network: str) -> _Peers:
+    """The processor connects to us."""
+    address = Address.parse(here, least_port=0)
+
+    async def accept(links: int) -> list[trio.SocketStream]:
+        listener = (await trio.open_tcp_listeners(address.port, host=address.host))[0]
+        async with listener:
+            print(f"listening {network} {address.host}:{listener.socket.getsockname()[1]}", flush=True)
+            return [await listener.accept() for _ in range(links)]
+
+    return _Peers(accept, signs=False)
 
 
 async def _supervise(switch: Switch, signals: Any, emit: Emit) -> bool:  # noqa: ANN401 - trio's iterator has no public name
