@@ -12,9 +12,10 @@ import trio
 
 from processor.app import Failure, Processor
 from processor.config import load_config
+from processor.services.recorder import TraceOrder
 from processor.values.errors import ConfigError, JournalError
 
-app = cyclopts.App(name="serve", help="Run the authorization processor.")
+app = cyclopts.App(name="serve")
 
 
 @app.default
@@ -26,6 +27,8 @@ def serve(
     deck: Path | None = None,
     state: Path | None = None,
     status_seconds: float = 0.0,
+    trace: Path | None = None,
+    trace_raw: Path | None = None,
 ) -> None:
     """Serve card networks until SIGINT or SIGTERM.
 
@@ -37,26 +40,32 @@ def serve(
     Args:
         config: The configuration file; examples/standin.toml is the commented default.
         listen: NETWORK=HOST:PORT, in place of the card ports of the configuration; may be repeated.
-        hsm: HOST:PORT of the HSM.
+        hsm: HOST:PORT of the HSM, in place of those of the configuration.
         deck: Cards to issue, those that are not known yet.
         state: The state folder.
         status_seconds: Print ``status {...}`` with the figures this often; 0 is never.
+        trace: Record what happens into this new file, scrubbed: for ``standin replay``.
+        trace_raw: The same with frames as they are, only of cards in the test BINs of the configuration.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold card data
     settings = load_config(
         config,
         listen=tuple(map(_listen, listen)) if listen else None,
-        hsm={"address": hsm} if hsm else None,
+        hsm={"address": hsm, "addresses": ()} if hsm else None,
         deck=deck,
         state=state,
     )
+    order = _trace_order(trace, trace_raw, settings.trace.test_bins)
     try:
-        processor = Processor(settings, announce=_announce)
+        processor = Processor(settings, announce=_announce, trace=order)
         for stopping in (signal.SIGINT, signal.SIGTERM):
             signal.signal(
                 stopping, signal.SIG_IGN
             )  # once the processor has taken one, a second changes nothing
-        trio.run(processor.run, status_seconds)
+        try:
+            trio.run(processor.run, status_seconds)
+        finally:
+            processor.close()
     except (JournalError, Failure, OSError) as error:
         print(f"standin serve: {error}", file=sys.stderr)
         raise SystemExit(1) from None
@@ -68,6 +77,18 @@ def _listen(text: str) -> dict[str, str]:
     if not equals:
         raise ConfigError([f"--listen {text}: must be NETWORK=HOST:PORT"])
     return {"network": network, "address": address}
+
+
+def _trace_order(trace: Path | None, trace_raw: Path | None, test_bins: tuple[str, ...]) -> TraceOrder | None:
+    if trace is not None and trace_raw is not None:
+        raise ConfigError(["--trace and --trace-raw: only one of them"])
+    if trace_raw is not None and not test_bins:
+        raise ConfigError(
+            ["--trace-raw: trace.test_bins: none configured, so every card might be a real one"]
+        )
+    if trace is not None:
+        return TraceOrder(trace)
+    return TraceOrder(trace_raw, test_bins) if trace_raw is not None else None
 
 
 def _announce(line: str) -> None:

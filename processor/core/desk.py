@@ -65,6 +65,26 @@ class Durability(Protocol):
         ...
 
 
+class DeskWitness(Protocol):
+    """Whoever records what the desk is told from outside."""
+
+    def admitted(self, flight: "Flight") -> None:
+        """A question of the frame at hand will be worked out; the witness may set the flight's ``number``."""
+        ...
+
+    def unasked(self, flight: "Flight") -> None:
+        """The HSM could not even be asked."""
+        ...
+
+    def verified(self, flight: "Flight", facts: Facts) -> None:
+        """The HSM's verdicts are in, and about to be used."""
+        ...
+
+    def lapsed(self, flight: "Flight") -> None:
+        """The deadline has passed; nothing has been done about it yet."""
+        ...
+
+
 class Limits(msgspec.Struct, frozen=True):
     """When to shed: questions in flight, and transactions kept in memory."""
 
@@ -75,20 +95,24 @@ class Limits(msgspec.Struct, frozen=True):
 class Flight:
     """One question from admission to answer; ``askers`` are all who asked it meanwhile.
 
-    The ``*_s`` marks are monotonic seconds at which a step began or ended, for the stage figures.
+    The ``*_s`` marks are monotonic seconds at which a step began or ended, for the stage figures; ``told`` is
+    for those who count: whether it has been counted and logged already, for another of its askers.
     """
 
     __slots__ = (
         "askers",
         "began_s",
         "deadline_s",
+        "durable_s",
         "evidence",
         "executed_s",
         "lapsed",
+        "number",
         "outcome",
         "received_ms",
         "received_s",
         "request",
+        "told",
         "verified_s",
     )
 
@@ -107,9 +131,11 @@ class Flight:
         self.received_ms = received_ms
         self.received_s = received_s
         self.deadline_s = deadline_s
-        self.began_s = self.verified_s = self.executed_s = received_s
+        self.began_s = self.verified_s = self.executed_s = self.durable_s = received_s
         self.outcome: Outcome | None = None
         self.lapsed = False
+        self.number = 0  # of the frame that asked first, in a trace
+        self.told = False
 
 
 class Desk:
@@ -123,6 +149,7 @@ class Desk:
         self._journal = journal
         self._clock = clock
         self._limits = limits
+        self.witness: DeskWitness | None = None
         self._in_flight: dict[str, Flight] = {}
         self._turns: dict[str, deque[Flight]] = {}  # a card with a message in work -> those that wait for it
         self._ready: deque[Flight] = deque()
@@ -160,6 +187,8 @@ class Desk:
         now_s = self._clock.monotonic_s()
         deadline_s = _NEVER if budget_s is None else now_s + budget_s
         flight = Flight(request, evidence, asker, received_ms, now_s, deadline_s)
+        if self.witness is not None:
+            self.witness.admitted(flight)
         self._in_flight[request.key] = flight
         if (waiting := self._turns.get(request.card)) is not None:
             waiting.append(flight)
@@ -175,11 +204,16 @@ class Desk:
     def sweep(self) -> None:
         """Lapse every flight whose deadline has passed."""
         now_s = self._clock.monotonic_s()
-        late = [f for f in self._in_flight.values() if f.deadline_s <= now_s and not f.lapsed]
-        for flight in late:
+        for key in [f.request.key for f in self._in_flight.values() if f.deadline_s <= now_s]:
+            self.lapse(key)
+        self.settle()
+
+    def lapse(self, key: str) -> None:
+        """The deadline of the question ``key`` has passed, if it is still in flight and this is news."""
+        flight = self._in_flight.get(key)
+        if flight is not None and not flight.lapsed:
             self._lapse(flight)
             self._work()  # at once: a turn that is passed on must be taken before the next one lapses
-        self.settle()
 
     def _overloaded(self) -> bool:
         return (
@@ -204,12 +238,16 @@ class Desk:
                 if cvv or pin:
                     done = functools.partial(self._verified, flight)
                     facts = self._verifier.verify(evidence, card, cvv=cvv, pin=pin, done=done)
+                    if facts is not None and self.witness is not None:
+                        self.witness.unasked(flight)
         if facts is not None:
             self._execute(flight, facts)
 
     def _verified(self, flight: Flight, facts: Facts) -> None:  # (1)
         """The HSM has spoken, or its time is up; a flight that lapsed meanwhile has no use for it."""
         if not flight.lapsed:
+            if self.witness is not None:
+                self.witness.verified(flight, facts)
             self._execute(flight, facts)
             self._work()
 
@@ -226,7 +264,8 @@ class Desk:
         """The record is on disk. Nothing is answered late: a passed deadline takes the decision back."""
         if flight.lapsed:
             return
-        if self._clock.monotonic_s() >= flight.deadline_s:
+        flight.durable_s = self._clock.monotonic_s()
+        if flight.durable_s >= flight.deadline_s:
             self._lapse(flight)
             self.settle()
             return
@@ -235,6 +274,8 @@ class Desk:
     def _lapse(self, flight: Flight) -> None:
         """The deadline has passed: take back what was decided, and answer that once it is on disk."""
         assert isinstance(flight.request, Authorization), "only requests have deadlines"
+        if self.witness is not None:
+            self.witness.lapsed(flight)
         flight.lapsed = True
         flight.evidence = None
         decided = flight.outcome.transaction if flight.outcome is not None else 0

@@ -1,9 +1,9 @@
 """The sequenced core: every change of state passes through ``execute``, one at a time, in one breath."""
 
 from collections.abc import Callable
-from typing import assert_never
+from typing import Protocol, assert_never
 
-from processor.book.state import State
+from processor.book.state import Answer, State
 from processor.core import administer, advise, authorize, expire, reverse
 from processor.core.terms import Terms
 from processor.values.commands import (
@@ -24,13 +24,30 @@ from processor.values.requests import Request
 LOGIC = 1  # grows when equal commands on equal states may get other answers
 
 
+class CoreWitness(Protocol):
+    """Whoever records what the core reads and decides."""
+
+    def decided(self, command: Command, outcome: Outcome, sequenced_ms: int) -> None:
+        """A command was decided; its effects are not applied yet."""
+        ...
+
+    def answered_before(self, key: str, answer: Answer) -> None:
+        """A stored answer was looked at."""
+        ...
+
+
 class Core:
     """Decides, applies, records. ``append`` receives each record in sequence order and must not fail."""
 
     def __init__(self, state: State, terms: Terms, append: Callable[[Record], None]) -> None:
         self.state = state
+        self.witness: CoreWitness | None = None
         self._terms = terms
         self._append = append
+
+    def signed_on(self, network: str) -> bool:
+        """Whether a network is signed on, or is served without."""
+        return self.state.signed_on.get(network, network in self._terms.before_sign_on)
 
     def stored_answer(self, request: Request) -> Outcome | None:
         """The answer to a question that was answered before, or None.
@@ -40,6 +57,8 @@ class Core:
         answer = self.state.answers.get(request.key)
         if answer is None:
             return None
+        if self.witness is not None:
+            self.witness.answered_before(request.key, answer)
         if answer.content != request.content:
             return Outcome(0, Reply(Reason.DUPLICATE))
         return Outcome(0, answer.reply)
@@ -52,6 +71,8 @@ class Core:
         state = self.state
         sequence, sequenced_ms = state.sequence + 1, max(state.sequenced_ms, now_ms)
         outcome = decide(state, self._terms, command, sequence, sequenced_ms)
+        if self.witness is not None:
+            self.witness.decided(command, outcome, sequenced_ms)
         # After this point the command must succeed: it is applied and recorded as one.
         record = Record(sequence, sequenced_ms, LOGIC, command, outcome.effects, outcome.verdicts)
         redo(state, record)

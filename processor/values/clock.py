@@ -45,6 +45,16 @@ def year_month(wall_ms: int) -> str:
     return _year_month_of_day(wall_ms // DAY_MS)
 
 
+def transmission_time(wall_ms: int) -> str:
+    """The UTC moment as DE 7 has it, MMDDhhmmss.
+
+    >>> transmission_time(1_798_761_599_999), transmission_time(1_798_761_600_000)
+    ('1231235959', '0101000000')
+    """
+    moment = datetime.datetime.fromtimestamp(wall_ms // 1000, datetime.UTC)
+    return moment.strftime("%m%d%H%M%S")
+
+
 @functools.lru_cache(maxsize=4)
 def _year_month_of_day(day: int) -> str:
     return (datetime.date(1970, 1, 1) + datetime.timedelta(days=day)).strftime("%y%m")

@@ -122,6 +122,8 @@ class Signal(enum.Enum):
     SIGN_ON = "sign_on"
     SIGN_OFF = "sign_off"
     ECHO = "echo"
+    RECOVERY_BEGIN = "recovery_begin"  # send us the advices that you have stored
+    RECOVERY_END = "recovery_end"  # there are no more
 
 
 class NetworkManagement(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):

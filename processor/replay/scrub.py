@@ -1,0 +1,315 @@
+"""What a scrubbed trace says in place of what nobody may see: the same thing for the same thing, everywhere.
+
+An element is kept only if it is listed as harmless: by the standard's numbers or by its dialect (those that
+masked messages show too), the original's data that a reversal names, and the card's expiry, which is nobody's
+once the PAN is not. Of elements with
+sub-elements those that are listed here or that a match key names are kept. All the rest becomes filler of the
+same shape, made under a key that never leaves the processor; PIN blocks and what authenticates a card become
+zeros. So a scrubbed message is recognised as the same kind of question as the real one.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from processor.core.identity import Identity
+from processor.iso8583.dialect import NUMBERS
+from processor.iso8583.message import masked
+from processor.iso8583.nested import Nested
+from processor.iso8583.subelements import Tagged
+from processor.iso8583.tables.mc_like import ADDITIONAL_DATA
+from processor.iso8583.tables.visa_like import PRIVATE_USE
+from processor.networks.adapters import DIALECTS
+from processor.networks.profile import Profile
+from processor.replay.touched import SHARED
+from processor.values.errors import DecodeError
+from processor.values.sensitive import Pan
+
+BIN = "999999"  # of the PANs in scrubbed traces; no payment network's
+_EXPIRY, _AUTH_CODE, _SECURITY = 14, 38, 53
+_CODES_KNOWN_MAX = 4096
+_PIN_FORMAT_DIGITS = 6  # of DE 53: how the PIN block is made, and which key it is under
+_NEVER_KEPT = frozenset((2, 34, 35, 36, 45, 52, 53, 55))  # whatever a profile says
+_ZEROS = frozenset((52, 64, 96, 128, 152))  # PIN blocks, message authentication codes and keys
+
+
+class _Layout(NamedTuple):
+    """How to read one element with sub-elements: which of them stay, and of which how many characters do."""
+
+    layout: Nested | Tagged
+    kept: frozenset[int]
+    heads: dict[int, int]
+
+
+# By adapter, because that is where it is said which sub-elements matter. What has a head keeps so many
+# characters and becomes zeros behind them: the card verification values.
+_LAYOUTS: dict[str, dict[int, _Layout]] = {
+    "visa-like": {126: _Layout(PRIVATE_USE, frozenset((12, 13, 14, 15, 19)), {10: 2})},
+    "mc-like": {
+        48: _Layout(ADDITIONAL_DATA, frozenset((0, 20, 42, 61, 63, 77, 80, 82, 83, 84, 87)), {92: 0})
+    },
+}
+
+
+class Names:
+    """Cards and accounts by other names, and nothing else changed: what a raw trace needs.
+
+    ``key`` is the processor's and goes nowhere; it gives the same names in every trace of an instance.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def token(self, token: str) -> str:
+        """The card's name in the trace."""
+        return self._name("card", token) if token else ""
+
+    def account(self, name: str) -> str:
+        """The account's name in the trace; accounts that are no cardholder's keep theirs."""
+        if not name or name.startswith(SHARED):
+            return name
+        return "account:" + self._name("account", name)
+
+    def pan(self, _token: str, digits: str) -> str:
+        """The PAN that stands for the card ``token``, whose PAN is ``digits``."""
+        return digits
+
+    def message(self, _network: str, elements: dict[int, str], _token: str) -> dict[int, str]:
+        """The elements as the trace tells them; ``token`` is of its card, empty if none is known."""
+        return elements
+
+    def match_key(self, key: str) -> str:
+        """A match key (``NETWORK|row|card|parts``) as replaying the trace's messages would build it."""
+        network, row, card, rest = key.split("|", 3)
+        return "|".join((network, row, self.token(card), rest))
+
+    def question_key(self, key: str) -> str:
+        """The key of a question (``NETWORK|mti|card|parts``), likewise."""
+        return self.match_key(key)
+
+    def content(self, _key: str, content: str) -> str:
+        """The content of the question with this key, likewise."""
+        return content
+
+    def auth_code(self, code: str) -> str:
+        """DE 38."""
+        return code
+
+    def _name(self, kind: str, name: str) -> str:
+        return hmac.digest(self._key, f"{kind} {name}".encode(), hashlib.sha256)[:16].hex()
+
+
+class Scrubber(Names):
+    """Scrubs the messages and the names of one trace."""
+
+    def __init__(self, key: bytes, profiles: Iterable[Profile]) -> None:
+        super().__init__(key)
+        self._rooms = {profile.name: _Room(self, profile) for profile in profiles}
+        self._codes = Identity(key)
+        self._known_codes: dict[str, str] = {}
+        self._pans: dict[str, str] = {}
+        self._taken: set[str] = set()
+
+    def pan(self, token: str, digits: str) -> str:
+        """As many digits (12 to 19), Luhn-valid, in ``BIN``.
+
+        Equal cards have equal ones in every trace of an instance, unless two cards would share one: then the
+        later one of a trace gets another.
+        """
+        if (known := self._pans.get(token)) is not None:
+            return known
+        made = self._made_pan(token, len(digits))
+        for again in range(1, 100):
+            if made not in self._taken:
+                break
+            made = self._made_pan(f"{token} {again}", len(digits))
+        self._taken.add(made)
+        self._pans[token] = made
+        return made
+
+    def message(self, network: str, elements: dict[int, str], token: str) -> dict[int, str]:
+        """The elements with everything replaced that is not known to be harmless."""
+        return self._rooms[network].message(elements, token)
+
+    def match_key(self, key: str) -> str:
+        """Its parts scrubbed as the elements that they come from."""
+        network, row, card, *parts = key.split("|")
+        return "|".join((network, row, self.token(card), *self._rooms[network].link_parts(int(row), parts)))
+
+    def question_key(self, key: str) -> str:
+        """Its parts scrubbed as the elements that they come from."""
+        network, mti, card, *parts = key.split("|")
+        return "|".join((network, mti, self.token(card), *self._rooms[network].repeat_parts(parts)))
+
+    def content(self, key: str, content: str) -> str:
+        """Its parts scrubbed as the elements that they come from."""
+        return self._rooms[key.partition("|")[0]].content(content)
+
+    def auth_code(self, code: str) -> str:
+        """Six other characters, made from these."""
+        if len(code) != 6:
+            return code
+        if (known := self._known_codes.get(code)) is not None:  # in an answer's record, then in its reply
+            return known
+        if len(self._known_codes) >= _CODES_KNOWN_MAX:
+            self._known_codes.clear()
+        made = self._known_codes[code] = self._codes.auth_code(int.from_bytes(code.encode()[:8]))
+        return made
+
+    def filler(self, number: int, value: str) -> str:
+        """Characters of the same kinds: digits for digits, A to F for letters; punctuation stays."""
+        if not value:
+            return value
+        noise = hashlib.shake_256(self._key + f"{number}|{value}".encode()).digest(len(value))
+        return "".join([_like(character, byte) for character, byte in zip(value, noise, strict=True)])
+
+    def _made_pan(self, name: str, length: int) -> str:
+        mac = hmac.digest(self._key, b"pan" + name.encode(), hashlib.sha256)
+        digits = length - len(BIN) - 1
+        body = f"{BIN}{int.from_bytes(mac[:16], 'big') % 10**digits:0{digits}}"
+        return next(pan for last in "0123456789" if Pan(pan := body + last).check_digit_fits())
+
+
+class _Room:
+    """What scrubbing one network's messages needs, looked up once."""
+
+    def __init__(self, scrubber: Scrubber, profile: Profile) -> None:
+        self._scrubber = scrubber
+        shown = DIALECTS[profile.dialect].shown
+        shown_anyway = {n for n in NUMBERS if masked(n, "0", shown) == "0"}
+        original = {profile.places.original_mti.element} - _NEVER_KEPT
+        self._kept = frozenset((shown_anyway | {_EXPIRY} | original) - {_AUTH_CODE})
+        self._layouts = _LAYOUTS.get(profile.adapter, {})
+        self._links = [link.original for link in profile.keys.link]
+        self._repeat = profile.keys.repeat
+        self._content = (*profile.keys.content, "95")
+        self._special: dict[int, Callable[[str, str], str]] = {
+            2: self._pan,
+            35: self._track_2,
+            45: self._track_1,
+        }
+
+    def message(self, elements: dict[int, str], token: str) -> dict[int, str]:
+        kept = self._kept
+        clean = {n: v if n in kept else self._element(n, v, token) for n, v in elements.items()}
+        pan = card_digits(elements)
+        if len(pan) >= 12 and _tells(pan, "|".join(clean.values())):  # in clear where none should be
+            clean = {n: self._scrubber.filler(n, v) if _tells(pan, v) else v for n, v in clean.items()}
+        return clean
+
+    def link_parts(self, row: int, parts: list[str]) -> list[str]:
+        """The parts of a match key of one of the profile's rows."""
+        return self._parts(self._links[row], parts)
+
+    def repeat_parts(self, parts: list[str]) -> list[str]:
+        """The parts of a question's key."""
+        return self._parts(self._repeat, parts)
+
+    def content(self, content: str) -> str:
+        parts = content.split("|")
+        return "|".join(self._parts(self._content[: len(parts)], parts))
+
+    def _parts(self, names: Sequence[str], parts: list[str]) -> list[str]:
+        if len(names) != len(parts):  # a part with a bar in it: nothing of it is sure
+            return [self._scrubber.filler(0, "|".join(parts))]
+        return list(map(self._part, names, parts))
+
+    def _part(self, name: str, value: str) -> str:
+        if name.isdigit() and int(name) not in self._kept:
+            return self._element(int(name), value, "")
+        return value
+
+    def _element(self, number: int, value: str, token: str) -> str:
+        if number in _ZEROS:
+            return "0" * len(value)
+        if number == _AUTH_CODE:
+            return self._scrubber.auth_code(value)
+        if number == _SECURITY:
+            return value[:_PIN_FORMAT_DIGITS] + "0" * (len(value) - _PIN_FORMAT_DIGITS)
+        if (special := self._special.get(number)) is not None:
+            return special(value, token)
+        if (layout := self._layouts.get(number)) is not None:
+            return self._sub_elements(number, value, layout)
+        return self._scrubber.filler(number, value)
+
+    def _pan(self, value: str, token: str) -> str:
+        if token and 12 <= len(value) <= 19:
+            return self._scrubber.pan(token, value)
+        return self._scrubber.filler(2, value)
+
+    def _track_2(self, value: str, token: str) -> str:
+        """PAN, separator, expiry and service code; zeros behind them. Anything else becomes filler."""
+        for separator in "D=":
+            pan, found, rest = value.partition(separator)
+            if found:
+                start = pan[: len(pan) - len(pan.lstrip(";?"))]
+                return start + self._pan(pan[len(start) :], token) + separator + rest[:7] + _zeros(rest[7:])
+        return self._scrubber.filler(35, value)
+
+    def _track_1(self, value: str, token: str) -> str:
+        """Format code, PAN, filler for the name, expiry and service code; zeros behind them."""
+        code, pan, rest = value[:1], *value[1:].partition("^")[::2]
+        name, caret, data = rest.partition("^")
+        if code != "B" or not caret or not pan.isdigit():
+            return self._scrubber.filler(45, value)
+        return f"B{self._pan(pan, token)}^{self._scrubber.filler(45, name)}^{data[:7]}{_zeros(data[7:])}"
+
+    def _sub_elements(self, number: int, value: str, layout: _Layout) -> str:
+        """Sub-element by sub-element, as far as they can be read; filler if they cannot be built again."""
+        try:
+            read = layout.layout.read(value)
+        except DecodeError:
+            read = _readable(layout.layout, value)
+        found = {part: self._sub_element(number, part, text, layout) for part, text in read.items()}
+        try:
+            return layout.layout.build(found) if found else self._scrubber.filler(number, value)
+        except ValueError:
+            return self._scrubber.filler(number, value)
+
+    def _sub_element(self, number: int, part: int, value: str, layout: _Layout) -> str:
+        if part in layout.kept:
+            return value
+        if (head := layout.heads.get(part)) is not None:
+            return value[:head] + _zeros(value[head:])
+        return self._scrubber.filler(number, value)
+
+
+def card_digits(elements: dict[int, str]) -> str:
+    """The PAN of a message: that of DE 2, or the track's; empty where there is none."""
+    return elements.get(2) or elements.get(35, "").lstrip(";?").replace("=", "D").partition("D")[0]
+
+
+def _tells(pan: str, text: str) -> bool:
+    """Whether ``text`` has the PAN in it: as it is, or as hexadecimal of EBCDIC or ASCII digits."""
+    return pan in text or "F" + "F".join(pan) in text or "3" + "3".join(pan) in text
+
+
+def _readable(layout: Nested | Tagged, value: str) -> dict[int, str]:
+    """The sub-elements before the first that cannot be read: what looks for one of them finds it still."""
+    found: dict[int, str] = {}
+    for part in sorted(layout.rows):
+        try:
+            picked = layout.pick(part, value)
+        except DecodeError:
+            break
+        if picked is not None:
+            found[part] = picked
+    return found
+
+
+def _zeros(value: str) -> str:
+    """Zeros for digits and letters; spaces and punctuation, which is how a value is padded, stay."""
+    return "".join(["0" if character.isalnum() and character != "F" else character for character in value])
+
+
+def _like(character: str, byte: int) -> str:
+    if character.isdigit() and character.isascii():
+        return "0123456789"[byte % 10]
+    if "A" <= character <= "Z":
+        return "ABCDEF"[byte % 6]
+    if "a" <= character <= "z":
+        return "abcdef"[byte % 6]
+    if " " <= character <= "~":
+        return character
+    return chr(0xC0 + byte % 0x17)  # a Western letter, which every text encoding here can write
