@@ -11,6 +11,8 @@ from simulators.ways import Reading
 Key: TypeAlias = tuple[str, ...]
 
 _KEY_ELEMENTS = (4, 7, 11, 32, 37)
+KEY_PARTS = ("class", "function", *map(str, _KEY_ELEMENTS))
+"""The parts of a key, by name."""
 
 
 class Fault(enum.Enum):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import trio
 
+from processor.iso8583.message import Message
 from processor.values.errors import PeerError, WorldError
 from simulators.form import form_faults
 from simulators.judge import Judge
@@ -53,7 +54,10 @@ class _Route:
 
 
 class Switch:
-    """Drives its streams. ``stop`` ends the traffic early: it waits for the replies and signs off."""
+    """Drives its streams. ``stop`` ends the traffic early: it waits for the replies and signs off.
+
+    ``signs`` False: the issuer signs on and off itself; its sign-off ends the traffic.
+    """
 
     def __init__(
         self,
@@ -63,6 +67,7 @@ class Switch:
         load: Load,
         *,
         deadline_s: float = DEADLINE_S,
+        signs: bool = True,
     ) -> None:
         links = f", {len(streams)} links" if len(streams) > 1 else ""
         self.report = Report(load.name + links, trio.current_time())
@@ -74,6 +79,8 @@ class Switch:
         self._judge = judge
         self._load = load
         self._deadline_s = deadline_s
+        self._signs = signs
+        self._issuer_is_on = trio.Event()
         self._in_flight = 0
         self._changed = trio.Event()  # something was answered or given up
         self._work = trio.CancelScope()
@@ -90,21 +97,34 @@ class Switch:
                 for link in self._links:
                     nursery.start_soon(self._receive, link)
                 nursery.start_soon(self._give_up_late)
-                refused = not await self._signed(self._network.sign_on)
+                refused = not await self._begun()
                 if not refused:
                     await (self._send_open() if self._load.rate else self._send_closed())
                     await self._drain()
                     self.report.ended_s = trio.current_time()
-                    await self._signed(self._network.sign_off)
+                    if self._signs:
+                        await self._signed(self._network.sign_off)
             nursery.cancel_scope.cancel()
         self._abandon([waiting for link in self._links for waiting in link.overdue(float("inf"))])
         if refused and not self.report.link:
-            raise WorldError("the issuer did not answer our sign-on with 00")
+            raise WorldError(
+                "the issuer did not answer our sign-on with 00"
+                if self._signs
+                else "the issuer did not sign on"
+            )
 
     def stop(self) -> None:
         """End the traffic now. A write that has begun is finished: half a frame would lose the link."""
         self._stopped.set()
         self._notify()
+
+    async def _begun(self) -> bool:
+        """Whether the issuer is signed on: by us, or by itself in time."""
+        if self._signs:
+            return await self._signed(self._network.sign_on)
+        with trio.move_on_after(self._deadline_s):
+            await self._issuer_is_on.wait()
+        return self._issuer_is_on.is_set()
 
     async def _signed(self, code: str) -> bool:
         sign = self._traffic.signal(code)
@@ -178,23 +198,36 @@ class Switch:
         try:
             while True:
                 for frame in await link.receive():
-                    self._take(link, frame)
+                    asked = self._take(link, frame)
+                    if asked is not None:
+                        await link.accept(asked, self._deadline_s)
+                        self._heed(asked)
                 self._notify()
         except LinkLost as lost:
             self._lose(lost)
 
-    def _take(self, link: Link, frame: bytes) -> None:
-        """Match one reply by its key, and judge it."""
+    def _heed(self, asked: Message) -> None:
+        """What the issuer asks of its own accord: echoes, sign-on, sign-off, stored advices."""
+        code = asked.elements.get(70, "")
+        if code == self._network.sign_on:
+            self._issuer_is_on.set()
+        elif code == self._network.sign_off:
+            self.stop()
+
+    def _take(self, link: Link, frame: bytes) -> Message | None:
+        """Match one reply by its key, and judge it; what is no reply is given back, to be answered."""
         now_s = trio.current_time()
         try:
             reply = link.decode(frame)
         except PeerError as error:
             self.report.note_mismatch("undecodable", str(error))
-            return
+            return None
+        if reply.mti == "0800":
+            return reply
         match = link.matched(reply)
         if match is None:
-            self.report.note_mismatch("unmatched", f"{reply.mti} DE11={reply.elements.get(11, 'absent')}")
-            return
+            self.report.note_mismatch("unmatched", _unmatched(link, reply))
+            return None
         question, intended_s = match
         self._settled(question.pan, 1)
         answer = Answer(reply.elements.get(39, ""), reply.elements.get(38, ""))
@@ -204,6 +237,7 @@ class Switch:
             self.report.note_mismatch(fault, str(question))
         for mismatch in self._judge.answered(question, answer):
             self.report.note_mismatch(*mismatch)
+        return None
 
     async def _give_up_late(self) -> None:
         """Stop waiting for replies that are overdue."""
@@ -235,3 +269,7 @@ class Switch:
             self.report.link = str(lost)
             self.report.ended_s = trio.current_time()
             self._work.cancel()
+
+
+def _unmatched(link: Link, reply: Message) -> str:
+    return f"{reply.mti} DE11={reply.elements.get(11, 'absent')}: {link.unlike(reply)}"

@@ -4,68 +4,40 @@ A peer can only harm itself: whatever it sends or fails to do ends at most its o
 and one masked log line.
 """
 
-import msgspec
 import trio
 
-from processor.core.desk import Desk, Flight
-from processor.core.executor import Core
-from processor.iso8583.codec import Codec, PyisoCodec
+from processor.core.desk import Flight, Question
+from processor.core.unmatched import is_unmatched
 from processor.iso8583.framing import Framer
 from processor.iso8583.message import Message
-from processor.links.outbox import Outbox
-from processor.networks.adapters import DIALECTS, FRAMINGS
-from processor.networks.profile import Profile
-from processor.networks.recognise import Recogniser
-from processor.networks.respond import Responder, wants_answer
-from processor.services.journal_writer import JournalWriter
-from processor.services.log import Log
-from processor.services.meters import Meters
-from processor.values.clock import Clock
+from processor.links.machine import STOPPED, Action, Ask, Machine, State
+from processor.links.outbox import Mark, Outbox
+from processor.links.strays import tell_rejection, tell_response
+from processor.links.switchboard import Network, Origin, Switchboard
+from processor.networks.respond import wants_answer
+from processor.replay.teller import Fate
+from processor.services.views import tell
 from processor.values.commands import Sign
 from processor.values.errors import DecodeError, FrameError, Unsupported
 from processor.values.outcome import Outcome, Reply
 from processor.values.reasons import Reason
 from processor.values.requests import Authorization, NetworkManagement, Signal
-from processor.values.sensitive import Tokens
 
 READ_BYTES = 65_536
+_SIGNS = frozenset({Signal.SIGN_ON, Signal.SIGN_OFF})
+_ANSWERS = "13"  # the third digit of an MTI: responses to requests and to advices
+_ADVICE = "2"  # about the link itself (0820) it gets no answer
+TURN_FRAMES = 32  # frames of one link that are handled before the others get their turn
 
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
-class LinkLimits(msgspec.Struct, frozen=True):
-    """What one peer may use. Seconds and bytes; see the configuration for what each is for."""
-
-    frame_bytes_max: int
-    in_flight_max: int
-    unsent_bytes_max: int
-    first_frame_s: float
-    frame_s: float
-    idle_s: float
-    send_s: float
-
-
-class Network:
-    """What the links of one network share: its profile and what is made from it."""
-
-    def __init__(self, profile: Profile, tokens: Tokens) -> None:
-        self.profile = profile
-        self.dialect = DIALECTS[profile.dialect]
-        self.frame_rule = FRAMINGS[profile.framing]
-        self.codec: Codec = PyisoCodec(self.dialect)
-        self.recogniser = Recogniser(profile, tokens)
-        self.responder = Responder(profile)
-        self.budget_s = profile.timers.answer_ms / 1000
-
-
-class Switchboard(msgspec.Struct, frozen=True):
-    """What every card link needs of the processor."""
-
-    core: Core
-    desk: Desk
-    journal: JournalWriter
-    clock: Clock
-    meters: Meters
-    log: Log
-    limits: LinkLimits
+_METERED = {
+    State.DISCONNECTED: "down",
+    State.CONNECTED: "connected",
+    State.SIGNED_OFF: "signed_off",
+    State.SIGNED_ON: "signed_on",
+    State.ADVICE_RECOVERY: "signed_on",
+}
 
 
 class _Ended(Exception):  # noqa: N818 - a reason to end the link, not a fault of ours
@@ -77,39 +49,56 @@ class _Ended(Exception):  # noqa: N818 - a reason to end the link, not a fault o
 
 
 class _Waiting:
-    """One message that waits for its answer on this link."""
+    """One message that waits for its answer on this link; ``arrived_s`` is when it had been read whole."""
 
-    __slots__ = ("_link", "_message")
+    __slots__ = ("_arrived_s", "_link", "_message", "_number", "_request")
 
-    def __init__(self, link: "CardLink", message: Message) -> None:
+    def __init__(
+        self, link: "CardLink", message: Message, request: Question, arrived_s: float, number: int
+    ) -> None:
         self._link = link
+        self._number = number  # of the frame, in a trace
         self._message = message
+        self._request = request
+        self._arrived_s = arrived_s
 
     def answer(self, outcome: Outcome, flight: Flight | None) -> None:
-        """Send the answer to the frame that asked."""
-        self._link.answer(self._message, outcome, flight)
+        """Send the answer to the frame that asked, and tell what became of the question."""
+        self._link.answer(self._message, outcome, self._arrived_s, self._number)
+        self._link.tell(self._request, outcome, flight, self._arrived_s)
 
 
 class CardLink:
     """One peer's connection, from its first byte to its end."""
 
-    def __init__(self, network: Network, board: Switchboard, stream: trio.SocketStream, peer: str) -> None:
+    def __init__(self, network: Network, board: Switchboard, stream: Stream, origin: Origin) -> None:
         self._network = network
         self._board = board
         self._stream = stream
-        self._peer = peer
+        self._origin = origin
+        self._peer = origin.peer
+        says, signed_on = network.says(origin.role), board.core.signed_on(network.profile.name)
+        self._machine = Machine(board.limits.patience, says, signed_on=signed_on)
+        self._asking = network.asking(origin)
+        self._timer = trio.CancelScope()  # of the read that is waiting
+        self._asked_s = 0.0
         self._framer = Framer(network.frame_rule, board.limits.frame_bytes_max)
-        self._outbox = Outbox(board.limits.unsent_bytes_max, board.limits.send_s)
+        self._outbox = Outbox(board.limits.unsent_bytes_max, board.limits.send_s, self._written)
         self._in_flight = 0
+        self._arrived_s = 0.0  # when the frames at hand had been read
+        self._meter = board.meters.link(network.profile.name)
+        self._meter.load = lambda: (self._in_flight, self._outbox.unsent_bytes)
         self._room = trio.Event()  # set while the peer may have more in flight
         self._room.set()
         self._over = False  # nothing is sent any more
         self._reason = "closed"
         self._scope = trio.CancelScope()
         self._reading = trio.CancelScope()
+        self._slot = board.recorder.link() if board.recorder is not None else 0  # this link, in a trace
 
     async def run(self) -> None:
         """Serve the peer until the link ends; never raises for anything the peer did."""
+        self._network.links.add(self)
         try:
             async with self._stream, trio.open_nursery() as nursery:
                 self._scope = nursery.cancel_scope
@@ -124,107 +113,205 @@ class CardLink:
             self._reason = "broken"
         finally:
             self._over = True
+            self._network.links.discard(self)
+            self._machine.lost()
+            self._meter.end()
         name = self._network.profile.name
         self._board.meters.link_ended(name, self._reason)
         if self._reason != "closed":
             self._board.log.warning("link ended", network=name, peer=self._peer, reason=self._reason)
 
-    def answer(self, asked: Message, outcome: Outcome, flight: Flight | None) -> None:
+    def answer(self, asked: Message, outcome: Outcome, arrived_s: float, number: int) -> None:
         """Build the response to ``asked`` and queue it."""
-        self._in_flight -= 1
-        self._room.set()
-        for alert in outcome.alerts:
-            self._board.meters.alert(self._network.profile.name, alert)
-            self._board.log.warning(
-                "look at this", reason=alert, network=self._network.profile.name, record=outcome.sequence
-            )
-        self._send_reply(asked, outcome.reply, flight)
+        self._one_less()
+        self._send_reply(asked, outcome, arrived_s, number)
 
-    def stop_reading(self) -> None:
-        """Ask nothing more of the peer: the link ends when what it has asked is answered."""
-        self._reading.cancel()
+    def tell(self, request: Question, outcome: Outcome, flight: Flight | None, arrived_s: float) -> None:
+        """Count and log what became of a question; called once its answer is queued."""
+        board = self._board
+        code = self._network.profile.response_code(outcome.reply.reason)
+        tell(board.meters, board.log, request, outcome, flight, code, arrived_s, board.clock.monotonic_s())
+        if flight is not None and not isinstance(request, Authorization) and is_unmatched(outcome):
+            self._network.strays.tell(board, request, outcome)
+
+    def stop(self) -> None:
+        """Sign off where that is ours to do, read nothing more, and end when what was asked is answered."""
+        self._do(self._machine.stop(trio.current_time(), signs=self._origin.signs))
+
+    def told(self, signal: Signal) -> None:
+        """The member was signed on or off, on this link or on another."""
+        self._do(self._machine.told(signal))
+        self._show_state()
 
     async def _read(self) -> None:
-        """Read and handle until the peer closes; frames that came in one read are one batch."""
-        limits = self._board.limits
-        due_s, reason = trio.current_time() + limits.first_frame_s, "no_first_frame"
+        """Read and handle until the peer closes, is silent for too long, or we leave."""
+        machine, now = self._machine, trio.current_time
+        self._do(machine.opened(now(), dialled=self._origin.role == "client", signs=self._origin.signs))
+        self._show_state()
         while True:
-            with trio.move_on_at(due_s) as timer:
+            with trio.move_on_at(machine.due_s) as self._timer:
                 data = await self._stream.receive_some(READ_BYTES)
-            if timer.cancelled_caught:
-                raise _Ended(reason)
+            if self._timer.cancelled_caught:
+                self._do(machine.fell_due(now()))
+                continue
             if not data:
                 if self._framer.partial:
                     raise _Ended("closed_inside_frame")
                 return
-            self._framer.receive(data)
-            whole = self._handle_arrived()
-            self._board.desk.settle()
-            if not self._framer.partial:
-                due_s, reason = trio.current_time() + limits.idle_s, "idle"
-            elif whole or reason != "frame_not_finished":  # a new frame has begun: all of it is due together
-                due_s, reason = trio.current_time() + limits.frame_s, "frame_not_finished"
-            while self._in_flight >= limits.in_flight_max:
-                self._room = trio.Event()
-                await self._room.wait()
+            self._framer.receive(bytes(data))
+            try:
+                await self._handle_arrived()
+            except FrameError as error:  # the stream is lost
+                raise _Ended(error.reason) from None
 
-    def _handle_arrived(self) -> bool:
-        """Handle every complete frame; whether there was one."""
-        clock = self._board.clock
-        received_ms = clock.wall_ms()
-        any_frame = False
-        try:
-            while frames := self._framer.frames():
-                any_frame = True
-                for frame in frames:
+    async def _handle_arrived(self) -> None:
+        """Handle every complete frame, so many in one turn and as one batch, as far as there is room."""
+        clock, machine = self._board.clock, self._machine
+        before, whole = machine.state, False
+        while frames := self._framer.frames():
+            at = 0
+            while at < len(frames):
+                if whole:
+                    await trio.lowlevel.checkpoint()
+                turn = frames[at : at + min(TURN_FRAMES, await self._room_for())]
+                at += len(turn)
+                received_ms = clock.wall_ms()
+                self._arrived_s = clock.monotonic_s()
+                self._meter.last_message_s = received_ms / 1000
+                for frame in turn:
                     self._handle(frame, received_ms)
-        except FrameError as error:
-            raise _Ended(error.reason) from None
-        return any_frame
+                self._board.desk.settle()
+                whole = True
+        await self._room_for()
+        machine.arrived(trio.current_time(), whole=whole, partial=self._framer.partial)
+        if machine.state is not before:
+            self._show_state()
+
+    async def _room_for(self) -> int:
+        """How many more questions may be in flight, once that is one at least; nothing is read meanwhile."""
+        limits, shares = self._board.limits, self._board.shares
+        while (room := min(limits.in_flight_max, shares.of(self._in_flight)) - self._in_flight) <= 0:
+            began_s = trio.current_time()
+            self._room = trio.Event()
+            await self._room.wait()
+            self._machine.held(trio.current_time() - began_s)
+        return room
+
+    def _one_more(self) -> None:
+        self._in_flight += 1
+        if self._in_flight == 1:
+            self._board.shares.busy += 1
+
+    def _one_less(self) -> None:
+        self._in_flight -= 1
+        if not self._in_flight:
+            self._board.shares.busy -= 1
+        self._room.set()
+
+    def _do(self, action: Action | None) -> None:
+        """What the machine says."""
+        if action is None:
+            return
+        if isinstance(action, Ask):
+            self._ask(action.signal)
+        elif action.reason == STOPPED:
+            self._reading.cancel()
+        else:
+            raise _Ended(action.reason)
+
+    def _ask(self, signal: Signal) -> None:
+        message = self._asking.ask(signal, self._board.clock.wall_ms())
+        self._push(self._network.frame_rule.frame(self._network.codec.encode(message)))
+        self._asked_s = trio.current_time()
+        self._timer.deadline = self._machine.due_s
+
+    def _show_state(self) -> None:
+        self._meter.enter(_METERED[self._machine.state])
 
     def _handle(self, frame: bytes, received_ms: int) -> None:
         """One frame: decode, recognise, and admit or answer."""
         network, board = self._network, self._board
-        if not frame:  # a keep-alive poll is echoed
-            self._push(network.frame_rule.frame(b""))
+        if not frame:  # a keep-alive poll is echoed, but not the echo of an echo
+            if self._machine.poll(trio.current_time()):
+                self._push(network.frame_rule.frame(b""))
             return
         began_s = board.clock.monotonic_s()
         network.dialect.header.check(frame)
+        if (rejection := network.dialect.header.rejection(frame)) is not None:
+            tell_rejection(board, network.profile.name, self._peer, rejection)
+            return
         try:
             message = network.codec.decode(frame)
+            if message.mti[2] in _ANSWERS:
+                self._take_answer(message)
+                return
             question = network.recogniser.recognise(message, received_ms)
         except DecodeError as error:
-            self._refuse(frame, error, error.partial, Reason.FORMAT_ERROR)
+            self._refuse(frame, error, error.partial, Reason.FORMAT_ERROR, received_ms)
             return
         except Unsupported as error:
-            self._refuse(frame, error, error.elements, Reason.UNSUPPORTED_TRANSACTION)
+            self._refuse(frame, error, error.elements, Reason.UNSUPPORTED_TRANSACTION, received_ms)
             return
-        request = question.request
-        board.meters.stage("decode", board.clock.monotonic_s() - began_s)
-        self._in_flight += 1
+        request, number = question.request, 0
+        if board.recorder is not None:
+            name = network.profile.name
+            number = board.recorder.arrived(self._slot, name, received_ms, frame, message, request)
+        board.meters.asked(network.profile.name, message.mti)
+        board.meters.stages["decode"].observe(board.clock.monotonic_s() - began_s)
+        self._one_more()
         if isinstance(request, NetworkManagement):
-            self._manage(request, message, received_ms)
+            self._manage(request, message, received_ms, number)
             return
         budget_s = network.budget_s if isinstance(request, Authorization) else None
-        board.desk.admit(request, question.evidence, _Waiting(self, message), received_ms, budget_s)
+        waiting = _Waiting(self, message, request, self._arrived_s, number)
+        board.desk.admit(request, question.evidence, waiting, received_ms, budget_s)
 
-    def _manage(self, request: NetworkManagement, message: Message, received_ms: int) -> None:
+    def _manage(self, request: NetworkManagement, message: Message, received_ms: int, number: int) -> None:
         """Sign-on and sign-off are state, so they are answered once they are on disk; an echo is not."""
-        accepted = Outcome(0, Reply(Reason.ACCEPTED))
-        if request.signal is Signal.ECHO:
-            self.answer(message, accepted, None)
+        accepted, arrived_s = Outcome(0, Reply(Reason.ACCEPTED)), self._arrived_s
+        self._asking.header = self._network.dialect.header.reply(message.header)
+        if request.signal in _SIGNS:
+            sequence = self._sign(request.signal, received_ms)
+            self._board.journal.when_durable(
+                sequence, lambda: self.answer(message, accepted, arrived_s, number)
+            )
             return
-        signed_on = request.signal is Signal.SIGN_ON
-        outcome = self._board.core.execute(
-            Sign(request.network, signed_on, received_ms), self._board.clock.wall_ms()
-        )
-        self._board.log.info(
-            "signed on" if signed_on else "signed off", network=request.network, peer=self._peer
-        )
-        self._board.journal.when_durable(outcome.sequence, lambda: self.answer(message, accepted, None))
+        self.told(request.signal)
+        if message.mti[2] == _ADVICE:
+            self._one_less()
+        else:
+            self.answer(message, accepted, arrived_s, number)
+
+    def _sign(self, signal: Signal, received_ms: int) -> int:
+        """The member is signed on or off from now on; the number of the record that says so."""
+        board, name = self._board, self._network.profile.name
+        signed_on = signal is Signal.SIGN_ON
+        outcome = board.core.execute(Sign(name, signed_on, received_ms), board.clock.wall_ms())
+        self._network.told(signal)
+        board.log.info("signed on" if signed_on else "signed off", network=name, peer=self._peer)
+        return outcome.sequence
+
+    def _take_answer(self, message: Message) -> None:
+        """A response came: to something that we asked on this link, or else to nothing we know of."""
+        board, name = self._board, self._network.profile.name
+        answered = self._asking.answered(message)
+        if answered is None:
+            tell_response(board, name, self._peer, message, self._asking.unlike(message))
+            return
+        signal, accepted = answered
+        if signal is Signal.ECHO:
+            self._meter.echo_rtt_s = trio.current_time() - self._asked_s
+        if accepted and signal in _SIGNS:
+            self._sign(signal, board.clock.wall_ms())
+        self._do(self._machine.replied(signal, trio.current_time(), accepted=accepted))
 
     def _refuse(
-        self, frame: bytes, error: DecodeError | Unsupported, elements: dict[int, str], reason: Reason
+        self,
+        frame: bytes,
+        error: DecodeError | Unsupported,
+        elements: dict[int, str],
+        reason: Reason,
+        received_ms: int,
     ) -> None:
         """Answer what can be answered of a message that is not served: echoes of what could be read."""
         name, mti = self._network.profile.name, error.mti
@@ -232,16 +319,19 @@ class CardLink:
         element = error.element if isinstance(error, DecodeError) else 0
         self._board.meters.refused(name, reason.value if answerable else "not_a_request", element)
         rule = error.rule if isinstance(error, DecodeError) else str(error)
-        self._board.log.warning(
-            "message refused", network=name, peer=self._peer, mti=mti, element=element, rule=rule
-        )
+        self._board.log.refused(network=name, peer=self._peer, mti=mti, element=element, rule=rule)
+        asked, number = Message(frame[: self._network.dialect.header.length_bytes], mti, elements), 0
+        if self._board.recorder is not None:
+            number = self._board.recorder.refused(self._slot, name, received_ms, frame, asked, error)
         if answerable:
-            header = frame[: self._network.dialect.header.length_bytes]
-            self._send_reply(Message(header, mti, elements), Reply(reason), None, element)
+            self._send_reply(asked, Outcome(0, Reply(reason)), self._arrived_s, number, element)
 
-    def _send_reply(self, asked: Message, reply: Reply, flight: Flight | None, in_error: int = 0) -> None:
-        network, board = self._network, self._board
+    def _send_reply(
+        self, asked: Message, outcome: Outcome, arrived_s: float, number: int, in_error: int = 0
+    ) -> None:
+        network, board, reply = self._network, self._board, outcome.reply
         if self._over or (reply.reason is Reason.LATE and network.profile.timers.late == "silence"):
+            self._record(number, asked, outcome, "gone" if self._over else "silence")
             return
         began_s = board.clock.monotonic_s()
         try:
@@ -250,16 +340,38 @@ class CardLink:
         except (DecodeError, ValueError) as error:  # what was asked cannot be echoed: that harms one answer
             board.meters.refused(network.profile.name, "unanswerable")
             board.log.warning("answer cannot be written", network=network.profile.name, rule=str(error))
+            self._record(number, asked, outcome, "unwritable")
             return
-        self._push(network.frame_rule.frame(data))
-        board.meters.answer(network.profile.name, response.mti, response.elements[39])
-        board.meters.stage("encode", board.clock.monotonic_s() - began_s)
-        if flight is not None:
-            board.meters.flight(flight, began_s)
+        latencies = board.meters.answered(
+            network.profile.name, asked.mti, response.elements[39], reply.reason
+        )
+        self._push(network.frame_rule.frame(data), (latencies, arrived_s))
+        board.meters.stages["encode"].observe(board.clock.monotonic_s() - began_s)
+        self._record(number, asked, outcome, "sent", response, data)
 
-    def _push(self, data: bytes) -> None:
+    def _record(
+        self,
+        number: int,
+        asked: Message,
+        outcome: Outcome,
+        fate: Fate,
+        response: Message | None = None,
+        data: bytes = b"",
+    ) -> None:
+        """Tell the trace, if there is one, what became of a frame."""
+        if number and self._board.recorder is not None:
+            name = self._network.profile.name
+            self._board.recorder.answered(number, name, asked, outcome, fate, response, data)
+
+    def _written(self, marks: list[Mark]) -> None:
+        """The answers that bear these marks have been taken by the peer's socket."""
+        now_s = self._board.clock.monotonic_s()
+        for latencies, arrived_s in marks:
+            latencies.observe(now_s - arrived_s)
+
+    def _push(self, data: bytes, mark: Mark | None = None) -> None:
         """Queue bytes; a peer that leaves too much unread loses its link."""
-        if not self._over and not self._outbox.push(data):
+        if not self._over and not self._outbox.push(data, mark):
             self._over = True
             self._reason = "peer_does_not_read"
             self._scope.cancel()

@@ -11,6 +11,7 @@ from processor.iso8583.codec import Codec
 from processor.iso8583.compiled import CompiledCodec
 from processor.links.asking import Asking, stans
 from processor.links.machine import Patience
+from processor.links.strays import Strays
 from processor.networks.adapters import DIALECTS, FRAMINGS
 from processor.networks.profile import Profile
 from processor.networks.recognise import Recogniser
@@ -87,7 +88,7 @@ class Network:
         self.responder = Responder(profile)
         self.budget_s = profile.timers.answer_ms / 1000
         self.links: set[Told] = set()
-        self.rows = [link.later for link in profile.keys.link]
+        self.strays = Strays([link.later for link in profile.keys.link])
         self._stans = stans()
 
     def says(self, role: Role) -> frozenset[Signal]:

@@ -239,10 +239,21 @@ class SwitchLink:
 
     codec = PyisoCodec(DIALECTS["visa-like"])
 
-    def __init__(self, address: tuple[str, int]) -> None:
-        self.socket = socket.create_connection(address, PATIENCE_S)
+    def __init__(self, stream: socket.socket) -> None:
+        self.socket = stream
         self._framer = Framer(VISA_FRAME, 65_535)
         self._arrived: list[bytes] = []
+
+    @classmethod
+    def to(cls, address: tuple[str, int]) -> Self:
+        """A link that we open."""
+        return cls(socket.create_connection(address, PATIENCE_S))
+
+    @classmethod
+    def over(cls, stream: socket.socket) -> Self:
+        """A link that the other side has opened."""
+        stream.settimeout(PATIENCE_S)
+        return cls(stream)
 
     def send(self, *messages: Message) -> None:
         """Send messages in one write."""
@@ -286,13 +297,33 @@ class SwitchLink:
         return False
 
 
+@pytest.fixture(scope="session")
+def switch_link() -> type[SwitchLink]:
+    """For tests that make their links themselves."""
+    return SwitchLink
+
+
+@pytest.fixture(scope="session")
+def configured() -> Callable[[Path, str, tuple[str, int]], list[str]]:
+    """Arguments of ``standin`` that serve these links (TOML) with the example policy and keys."""
+
+    def arguments(folder: Path, links: str, hsm: tuple[str, int]) -> list[str]:
+        file, examples = folder / "standin.toml", ROOT / "examples"
+        keys = f"keys = '{examples / 'keys.test.json'}'"
+        file.write_text(f"policy = '{examples / 'stand-in.toml'}'\n{links}\n[hsm]\n{keys}\n")
+        state, address = str(folder / "state"), f"{hsm[0]}:{hsm[1]}"
+        return ["serve", "--config", str(file), "--state", state, "--hsm", address]
+
+    return arguments
+
+
 @pytest.fixture
 def connect() -> Iterator[Callable[[Child], SwitchLink]]:
     """Opens links to a processor; they are closed with the test."""
     links: list[SwitchLink] = []
 
     def open_link(to: Child) -> SwitchLink:
-        links.append(SwitchLink(to.address))
+        links.append(SwitchLink.to(to.address))
         return links[-1]
 
     yield open_link

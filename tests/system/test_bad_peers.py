@@ -198,13 +198,55 @@ def test_a_peer_that_resets_with_answers_on_their_way_harms_nobody(
     _assert_unharmed(desk, neighbour)
 
 
-def test_a_peer_that_never_reads_its_answers_is_hung_up_on(desk: Any, connect: Any, neighbour: Any) -> None:
+def test_a_peer_that_never_reads_its_answers_is_hung_up_on(
+    desk: Any, connect: Any, neighbour: Any, till: Any
+) -> None:
     link = connect(desk)
     link.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 
     with pytest.raises(EOFError):
-        _send_without_end(link, neighbour)
+        _send_without_end(link, till, neighbour)
     desk.log.wait_for("peer_does_not_read")
+    _assert_unharmed(desk, neighbour)
+
+
+def test_keep_alive_polls_are_answered_once_a_second_at_most(
+    desk: Any, connect: Any, neighbour: Any, till: Any
+) -> None:
+    link = connect(desk)
+    link.send_bytes(bytes(4) * 10_000)
+    link.send(till.signal("301"))
+    polls = 0
+    while not (frame := link.receive_bytes()):
+        polls += 1
+
+    assert link.codec.decode(frame).mti == "0810"
+    assert polls == 1
+    _assert_unharmed(desk, neighbour)
+
+
+@pytest.mark.parametrize("step", [1, 3, 7, 100_000], ids=lambda step: f"{step} bytes at a time")
+def test_c35_however_the_bytes_arrive_every_message_is_answered_by_its_key(
+    desk: Any, connect: Any, till: Any, step: int
+) -> None:
+    link = connect(desk)
+    asked = [till.purchase(desk.card, 100) for _ in range(5)]
+    data = b"".join(VISA_FRAME.frame(link.codec.encode(message)) for message in asked)
+    for at in range(0, len(data), step):
+        link.send_bytes(data[at : at + step])
+    replies = [link.receive() for _ in asked]
+
+    assert {r.elements[11] for r in replies} == {a.elements[11] for a in asked}
+    assert {r.elements[39] for r in replies} == {"00"}
+
+
+def test_c35_a_frame_that_is_too_long_is_refused_by_its_length_alone(
+    desk: Any, connect: Any, neighbour: Any
+) -> None:
+    link = connect(desk)
+    link.send_bytes((4097).to_bytes(2, "big") + b"\0\0")
+
+    assert link.is_over(), "without a byte of it"
     _assert_unharmed(desk, neighbour)
 
 
@@ -237,6 +279,35 @@ def test_a_request_that_lacks_a_mandatory_element_gets_30(
     reply = connect(desk).ask(question)
 
     assert (reply.mti, reply.elements[39]) == ("0110", "30")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(
+            lambda body: _broken(_set(32 + 10, 0xFF), body), id="a length that is no number of digits"
+        ),
+        pytest.param(lambda body: body[:22] + body[22:24] + b"\xff" * 8 + body[32:], id="every bit set"),
+        pytest.param(lambda body: body[:-5], id="a message that ends inside an element"),
+        pytest.param(lambda body: body + b"\0" * 7, id="bytes behind the last element"),
+    ],
+)
+def test_c35_a_malformed_message_in_a_sound_frame_gets_30_or_nothing_and_the_link_goes_on(
+    desk: Any, connect: Any, neighbour: Any, till: Any, change: Any
+) -> None:
+    link = connect(desk)
+    body = bytearray(change(link.codec.encode(till.purchase(desk.card, 100))))
+    body[3:5] = len(body).to_bytes(2, "big")
+    echo = till.signal("301")
+    link.send_bytes(VISA_FRAME.frame(bytes(body)))
+    link.send(echo)
+    replies = [link.receive()]
+    if replies[0].mti != "0810":
+        replies.append(link.receive())
+
+    assert replies[-1].elements[11] == echo.elements[11]
+    assert [r.elements[39] for r in replies[:-1]] in ([], ["30"])
+    _assert_unharmed(desk, neighbour)
 
 
 def test_every_message_type_gets_an_answer_that_fits_or_none(
@@ -305,12 +376,11 @@ def _trickle(link: Any, data: bytes) -> None:
             link.receive_bytes()
 
 
-def _send_without_end(link: Any, neighbour: Callable[[], None]) -> None:
-    """Send keep-alive polls, each of which is answered, and read none of the answers."""
-    for turn in range(1000):
-        link.send_bytes(bytes(65_536))
-        if turn % 16 == 0:
-            neighbour()
+def _send_without_end(link: Any, till: Any, neighbour: Callable[[], None]) -> None:
+    """Send echo tests, each of which is answered, and read none of the answers."""
+    for _ in range(1000):
+        link.send(*[till.signal("301") for _ in range(500)])
+        neighbour()
 
 
 def _listen_to_the_end(link: Any) -> None:
