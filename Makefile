@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.8
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check docs bench clean
 
 .venv/installed: pyproject.toml uv.lock
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
@@ -23,7 +23,14 @@ check: .venv/installed
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
+docs: .venv/installed
+	.venv/bin/python docs/make_reference.py
+
+# The counterparts that we measure ourselves against are installed for this only.
 bench: .venv/installed
+	@.venv/bin/uv sync --quiet --frozen --inexact --group bench --python .venv/bin/python
+	.venv/bin/python benchmarks/bench_codec.py
+	.venv/bin/python benchmarks/bench_links.py
 	.venv/bin/python benchmarks/bench_end_to_end.py
 
 clean:
