@@ -9,12 +9,12 @@ import cyclopts
 import trio
 
 from hsm_emulator.emulator import Emulator
+from hsm_emulator.key_block_lmk import TEST_AES, TEST_TDES, KeyBlockLmk
 from hsm_emulator.lmk import VariantLmk
 from hsm_emulator.server import HsmServer
+from hsm_emulator.state import Rules
 
-app = cyclopts.App(
-    name="hsm", help="Run the HSM emulator: payShield-style host commands over TCP, for tests only."
-)
+app = cyclopts.App(name="hsm")
 
 NO_LMK = "standin hsm: no LMK: give --test-lmk (public test keys); other LMK sources are not available yet"
 NOT_LOOPBACK = "standin hsm: the test LMK is public: only loopback, unless --allow-remote-test-lmk is given"
@@ -23,15 +23,28 @@ BANNER = "standin hsm: PUBLIC TEST LMK: anybody can read keys and PINs given to 
 
 @app.default
 def run(
-    *, host: str = "127.0.0.1", port: int = 1500, test_lmk: bool = False, allow_remote_test_lmk: bool = False
+    *,
+    host: str = "127.0.0.1",
+    port: int = 1500,
+    test_lmk: bool = False,
+    allow_remote_test_lmk: bool = False,
+    allow_weaker_pin_blocks: bool = False,
+    pci_key_types: bool = False,
+    strict_keys: bool = False,
 ) -> None:
-    """Serve host commands until SIGINT or SIGTERM.
+    """Run the HSM emulator: payShield-style host commands over TCP, for tests only, until SIGINT or SIGTERM.
+
+    Example: standin hsm --test-lmk --port 1500
 
     Args:
         host: Address to listen on.
         port: TCP port; 0 picks a free one.
-        test_lmk: Use the published test LMK; on loopback this also gives the authorised state.
+        test_lmk: Use the published test LMKs: 00 variant, 01 TDES and 02 AES key blocks; on loopback this
+            also gives the authorised state.
         allow_remote_test_lmk: Let the test LMK be reached from other machines, without the authorised state.
+        allow_weaker_pin_blocks: Translate PIN blocks to formats that protect the PIN less.
+        pci_key_types: Terminal PIN and master keys have the key types 70D and 80D instead of 002.
+        strict_keys: Refuse double and triple keys whose parts are equal.
     """
     local = is_loopback(host)
     if not test_lmk or not (local or allow_remote_test_lmk):
@@ -39,7 +52,9 @@ def run(
         raise SystemExit(2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold keys
     print(BANNER, file=sys.stderr, flush=True)
-    emulator = Emulator(VariantLmk(), authorised=local)
+    rules = Rules(local, allow_weaker_pin_blocks, pci_key_types, strict_keys)
+    emulator = Emulator(VariantLmk(), rules=rules, others=published_key_block_lmks())
+    print(f"standin hsm: LMK check values {emulator.check_values()}", file=sys.stderr, flush=True)
     server = HsmServer(emulator)
     try:
         trio.run(_serve_until_signal, server, host, port)
@@ -47,6 +62,11 @@ def run(
         print(f"standin hsm: cannot listen on {host}:{port}: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     print(f"standin hsm: ended; errors {dict(emulator.errors)}, links {dict(server.ended)}", file=sys.stderr)
+
+
+def published_key_block_lmks() -> dict[str, KeyBlockLmk]:
+    """The published key block LMKs by their identifiers; 00 is the variant one."""
+    return {"01": KeyBlockLmk(TEST_TDES, "01"), "02": KeyBlockLmk(TEST_AES, "02")}
 
 
 def is_loopback(host: str) -> bool:

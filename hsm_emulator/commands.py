@@ -1,47 +1,74 @@
 """Which function does what each host command asks for.
 
-A handler is pure: from request fields and state to response fields, an error or an advice.
+A handler is pure: from request fields and state to response fields, an error, an advice or a diagnosis.
 """
 
-from hsm_emulator.card_commands import generate_cvv, verify_cvv
-from hsm_emulator.key_commands import generate_key, make_check_value
-from hsm_emulator.pin_commands import (
-    encrypt_clear_pin,
-    generate_pin,
-    generate_pvv,
-    generate_pvv_from_block,
-    verify_pin_ibm,
-    verify_pin_pvv,
+from hsm_emulator import (
+    card_commands,
+    chip_commands,
+    data_commands,
+    dukpt_commands,
+    key_commands,
+    key_transport,
+    pin_check_commands,
+    pin_commands,
+    unit_commands,
 )
-from hsm_emulator.state import Handler, Result, State
-from processor.hsm.layout import Fields
-
-FIRMWARE = "0000-TEST"
-"""What NC says: the shape of a firmware number, and that this is no unit."""
-
-
-def echo(fields: Fields, state: State) -> Result:  # noqa: ARG001 - every handler has the same shape
-    """B2: the data, unchanged."""
-    return {"data": fields["data"]}
-
-
-def diagnose(fields: Fields, state: State) -> Result:  # noqa: ARG001 - every handler has the same shape
-    """NC: the LMK's check value and the firmware."""
-    return {"lmk_check_value": state.lmk.check_value, "firmware": FIRMWARE}
-
+from hsm_emulator.state import Handler
 
 HANDLERS: dict[str, Handler] = {
-    "A0": generate_key,
-    "B2": echo,
-    "BA": encrypt_clear_pin,
-    "BU": make_check_value,
-    "CW": generate_cvv,
-    "CY": verify_cvv,
-    "DG": generate_pvv,
-    "EA": verify_pin_ibm,
-    "EC": verify_pin_pvv,
-    "FW": generate_pvv_from_block,
-    "JA": generate_pin,
-    "NC": diagnose,
+    "A0": key_commands.generate_key,
+    "A4": key_commands.form_key,
+    "A6": key_transport.import_key,
+    "A8": key_transport.export_key,
+    "B2": unit_commands.echo,
+    "BA": pin_commands.encrypt_clear_pin,
+    "BC": pin_commands.compare_terminal_pin,
+    "BE": pin_commands.compare_zone_pin,
+    "BK": pin_check_commands.generate_offset_from_block,
+    "BU": key_commands.make_check_value,
+    "CA": pin_commands.translate_terminal_pin,
+    "CC": pin_commands.translate_zone_pin,
+    "CI": dukpt_commands.translate_derived_iso0,
+    "CK": dukpt_commands.verify_derived_iso0_offset,
+    "CM": dukpt_commands.verify_derived_iso0_pvv,
+    "CU": pin_check_commands.change_pvv,
+    "CW": card_commands.generate_cvv,
+    "CY": card_commands.verify_cvv,
+    "DA": pin_check_commands.verify_terminal_pin_ibm,
+    "DC": pin_check_commands.verify_terminal_pin_pvv,
+    "DE": pin_check_commands.generate_offset,
+    "DG": pin_check_commands.generate_pvv,
+    "DU": pin_check_commands.change_offset,
+    "EA": pin_check_commands.verify_zone_pin_ibm,
+    "EC": pin_check_commands.verify_zone_pin_pvv,
+    "EE": pin_check_commands.derive_pin,
+    "FA": key_transport.import_zpk,
+    "FW": pin_check_commands.generate_pvv_from_block,
+    "G0": dukpt_commands.translate_derived_pin,
+    "GO": dukpt_commands.verify_derived_offset,
+    "GQ": dukpt_commands.verify_derived_pvv,
+    "GW": dukpt_commands.authenticate_derived,
+    "HC": key_commands.generate_terminal_key,
+    "IA": key_commands.generate_zpk,
+    "JA": pin_commands.generate_pin,
+    "JC": pin_commands.terminal_pin_to_lmk,
+    "JE": pin_commands.zone_pin_to_lmk,
+    "JG": pin_commands.lmk_pin_to_zone,
+    "K2": chip_commands.verify_truncated_cryptogram,
+    "KQ": chip_commands.verify_cryptogram_3,
+    "KU": chip_commands.make_script_mac,
+    "KW": chip_commands.verify_cryptogram_4,
+    "M0": data_commands.encrypt_data,
+    "M2": data_commands.decrypt_data,
+    "M4": data_commands.translate_data,
+    "M6": data_commands.make_mac,
+    "M8": data_commands.verify_mac,
+    "MY": data_commands.translate_mac,
+    "N0": unit_commands.give_random,
+    "NC": unit_commands.diagnose,
+    "NG": pin_commands.decrypt_pin,
+    "NO": unit_commands.tell_status,
+    "PM": card_commands.verify_dynamic_cvv,
 }
 """The handler of every command in the table."""

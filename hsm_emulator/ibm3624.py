@@ -69,3 +69,13 @@ def offset_of(pin: str, natural_pin: str, check_length: int) -> str:
     first = len(pin) - check_length
     pairs = zip(pin[first:], natural_pin[first:], strict=False)
     return "".join(str((int(chosen) - int(natural)) % 10) for chosen, natural in pairs)
+
+
+def pin_of(offset: str, natural_pin: str) -> str:
+    """The PIN that has this offset: as many digits as the offset.
+
+    >>> pin_of("328064", "8931570000000000")
+    '111111'
+    """
+    pairs = zip(offset, natural_pin, strict=False)
+    return "".join(str((int(shift) + int(natural)) % 10) for shift, natural in pairs)

@@ -49,14 +49,21 @@ def _parts(scheme: str, data: bytes) -> list[tuple[int, bytes]]:
 
 
 class Zmk:
-    """A double-length zone or terminal master key: other keys are written under it to leave the HSM."""
+    """A double-length zone or terminal master key: other keys are written under it to leave the HSM.
+
+    ``key`` is its clear bytes, for key blocks.
+    """
 
     KEY_LENGTHS: ClassVar[frozenset[int]] = frozenset({16})
-    __slots__ = ("_key",)
+    __slots__ = ("key",)
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self.key = key
 
     def encrypt_key(self, key: bytes, scheme: str) -> str | ErrorCode:
         """The key field for a clear key under this one, or 26 (scheme) or 27 (length)."""
-        return encrypt_key(key, scheme, lambda mask: variant_context(self._key, mask))
+        return encrypt_key(key, scheme, lambda mask: variant_context(self.key, mask))
+
+    def decrypt_key(self, text: str) -> bytes:
+        """The clear key behind a key field that is no key block; its parity is not looked at."""
+        return decrypt_key(text, lambda mask: variant_context(self.key, mask))

@@ -1,38 +1,47 @@
-"""Commands about PINs: BA, DG, EA, EC, FW and JA.
-
-With the test LMK a PIN under the LMK is "0" and the clear PIN, as in the published frames; the vendor's own
-algorithm is not public.
-"""
+"""Commands that make, move and compare PINs: BA, BC, BE, CA, CC, JA, JC, JE, JG and NG."""
 
 import hmac
 
-from hsm_emulator.ibm3624 import IbmKey, fill_validation_data, is_sound_table, offset_of
-from hsm_emulator.keyring import K
-from hsm_emulator.pin_block import PIN_DIGITS_LEAST, PIN_DIGITS_MOST, PinKey, read_block
-from hsm_emulator.pvv import PvvKey
+from hsm_emulator.dukpt import pin_key
+from hsm_emulator.dukpt_key import BaseKey
+from hsm_emulator.pin_block import PIN_DIGITS_LEAST, PIN_DIGITS_MOST, PinKey
+from hsm_emulator.pin_source import (
+    Decrypt,
+    from_lmk,
+    may_become,
+    may_leave,
+    new_block,
+    read_pin,
+    under_lmk,
+)
+from hsm_emulator.roles import BDK, TPK_FROM, ZPK_FROM, ZPK_TO, Role
 from hsm_emulator.state import Result, State
-from processor.hsm.commands import Advice
+from hsm_emulator.tdes import encryptor
 from processor.hsm.errors import ErrorCode
 from processor.hsm.layout import Fields
 
-ZPK = "001"
-PVK = "002"
-PIN_KEY_TYPES = frozenset({ZPK, "002", "70D"})
-"""A zone PIN key, and a terminal PIN key without and with PCI HSM key types."""
-
 _PIN_RANDOM_BYTES = 16  # 128 bits for at most 40: no digit is likelier than another by more than 2 to the -88
+_PIN_LENGTH_MOST = "12"
 
 
 def encrypt_clear_pin(fields: Fields, state: State) -> Result:
     """BA: a PIN under the LMK, in the authorised state only (17)."""
-    if not state.authorised:
+    if not state.rules.authorised:
         return ErrorCode.NOT_AUTHORISED
     pin = fields["pin"].rstrip("F")
     if "F" in pin:
         return ErrorCode.INVALID_INPUT
     if not PIN_DIGITS_LEAST <= len(pin) <= PIN_DIGITS_MOST:
         return ErrorCode.INVALID_PIN_LENGTH
-    return {"pin_under_lmk": "0" + pin}
+    return {"pin_under_lmk": under_lmk(pin)}
+
+
+def decrypt_pin(fields: Fields, state: State) -> Result:
+    """NG: the clear PIN, in the authorised state only (17)."""
+    if not state.rules.authorised:
+        return ErrorCode.NOT_AUTHORISED
+    pin = from_lmk(fields["pin_under_lmk"])
+    return pin if isinstance(pin, ErrorCode) else {"pin": pin}
 
 
 def generate_pin(fields: Fields, state: State) -> Result:
@@ -41,81 +50,111 @@ def generate_pin(fields: Fields, state: State) -> Result:
     if not PIN_DIGITS_LEAST <= length <= PIN_DIGITS_MOST:
         return ErrorCode.INVALID_PIN_LENGTH
     number = int.from_bytes(state.random_bytes(_PIN_RANDOM_BYTES), "big") % 10**length
-    return {"pin_under_lmk": f"0{number:0{length}}"}
+    return {"pin_under_lmk": under_lmk(f"{number:0{length}}")}
 
 
-def generate_pvv(fields: Fields, state: State) -> Result:
-    """DG: the PIN verification value of a PIN under the LMK (14 when it is none)."""
-    pvk = state.keyring.find(PvvKey, PVK, fields["pvk"])
-    if isinstance(pvk, ErrorCode):
-        return pvk
-    pin_under_lmk = fields["pin_under_lmk"]
-    if not pin_under_lmk.startswith("0"):
-        return ErrorCode.INVALID_PIN_UNDER_LMK
-    return {"pvv": pvk.generate(fields["account"], fields["pvki"], pin_under_lmk[1:])}
+def _pin_of(state: State, role: Role, key: str, fields: Fields) -> str | ErrorCode:
+    """The PIN in the block of the fields."""
+    found = state.keyring.find(PinKey, role, key)
+    if isinstance(found, ErrorCode):
+        return found
+    return read_pin(found.decrypt, fields["pin_block"], fields["pin_format"], fields["account"])
 
 
-def generate_pvv_from_block(fields: Fields, state: State) -> Result:
-    """FW: the PIN verification value of the PIN in a block; parity errors: 10 PIN key, 11 PVK."""
-    if fields["key_type"] not in PIN_KEY_TYPES:
-        return ErrorCode.INVALID_KEY_TYPE
-    opened = _open_block(state, fields["key_type"], fields["pin_key"], PvvKey, fields)
-    if isinstance(opened, ErrorCode):
-        return opened
-    pvk, pin = opened
-    return {"pvv": pvk.generate(fields["account"], fields["pvki"], pin)}
+def _to_lmk(state: State, role: Role, key: str, fields: Fields) -> Result:
+    pin = _pin_of(state, role, key, fields)
+    return pin if isinstance(pin, ErrorCode) else {"pin_under_lmk": under_lmk(pin)}
 
 
-def verify_pin_pvv(fields: Fields, state: State) -> Result:
-    """EC: 00 when the PIN in the block has this PVV, 01 when another; parity errors: 10 ZPK, 11 PVK."""
-    opened = _open_block(state, ZPK, fields["zpk"], PvvKey, fields)
-    if isinstance(opened, ErrorCode):
-        return opened
-    pvk, pin = opened
-    expected = pvk.generate(fields["account"], fields["pvki"], pin)
-    return {} if hmac.compare_digest(expected, fields["pvv"]) else ErrorCode.VERIFICATION_FAILED
+def terminal_pin_to_lmk(fields: Fields, state: State) -> Result:
+    """JC: the PIN of a block under a TPK, under the LMK."""
+    return _to_lmk(state, TPK_FROM, fields["tpk"], fields)
 
 
-def verify_pin_ibm(fields: Fields, state: State) -> Result:
-    """EA: 00 when the PIN in the block has this IBM 3624 offset, 01 when another; parity errors as EC.
+def zone_pin_to_lmk(fields: Fields, state: State) -> Result:
+    """JE: the PIN of a block under a ZPK, under the LMK."""
+    return _to_lmk(state, ZPK_FROM, fields["zpk"], fields)
 
-    02 instead of 00 advises that the PVK is not single length; 25 refuses the decimalisation table.
-    """
-    data = fill_validation_data(fields["validation_data"], fields["account"])
-    if data is None or not _lengths_agree(fields):
+
+def lmk_pin_to_zone(fields: Fields, state: State) -> Result:
+    """JG: a PIN under the LMK in a block under a ZPK; 69 for formats that are not bound to the account."""
+    zpk = state.keyring.find(PinKey, ZPK_TO, fields["zpk"])
+    if isinstance(zpk, ErrorCode):
+        return zpk
+    refused = may_leave(state, fields["pin_format"])
+    if refused is not None:
+        return refused
+    pin = from_lmk(fields["pin_under_lmk"])
+    if isinstance(pin, ErrorCode):
+        return pin
+    block = new_block(state, zpk.encrypt, pin, fields["pin_format"], fields["account"])
+    return block if isinstance(block, ErrorCode) else {"pin_block": block}
+
+
+def _compared(state: State, role: Role, key: str, fields: Fields) -> Result:
+    pin = _pin_of(state, role, key, fields)
+    if isinstance(pin, ErrorCode):
+        return pin
+    expected = from_lmk(fields["pin_under_lmk"])
+    if isinstance(expected, ErrorCode):
+        return expected
+    return {} if hmac.compare_digest(pin, expected) else ErrorCode.VERIFICATION_FAILED
+
+
+def compare_terminal_pin(fields: Fields, state: State) -> Result:
+    """BC: 00 when the PIN of a block under a TPK is the one under the LMK, 01 when it is not."""
+    return _compared(state, TPK_FROM, fields["tpk"], fields)
+
+
+def compare_zone_pin(fields: Fields, state: State) -> Result:
+    """BE: 00 when the PIN of a block under a ZPK is the one under the LMK, 01 when it is not."""
+    return _compared(state, ZPK_FROM, fields["zpk"], fields)
+
+
+def translate_terminal_pin(fields: Fields, state: State) -> Result:
+    """CA: a PIN block from a TPK to a ZPK, or to a BDK; parity errors: 10 TPK, 11 the new key."""
+    return _translated(state, TPK_FROM, fields["tpk"], fields)
+
+
+def translate_zone_pin(fields: Fields, state: State) -> Result:
+    """CC: a PIN block from one ZPK to another; parity errors: 10 the old one, 11 the new one."""
+    return _translated(state, ZPK_FROM, fields["zpk"], fields)
+
+
+def _translated(state: State, role: Role, key: str, fields: Fields) -> Result:
+    if fields["pin_length_most"] != _PIN_LENGTH_MOST:
         return ErrorCode.INVALID_INPUT
-    if not is_sound_table(fields["decimalisation_table"]):
-        return ErrorCode.DECIMALISATION_TABLE
-    opened = _open_block(state, ZPK, fields["zpk"], IbmKey, fields)
-    if isinstance(opened, ErrorCode):
-        return opened
-    pvk, pin = opened
-    check_length = int(fields["check_length"])
-    if len(pin) < check_length:
-        return ErrorCode.VERIFICATION_FAILED
-    expected = offset_of(pin, pvk.natural_pin(data, fields["decimalisation_table"]), check_length)
-    if not hmac.compare_digest(expected, fields["offset"].rstrip("F")):
-        return ErrorCode.VERIFICATION_FAILED
-    return {} if pvk.is_single else Advice(ErrorCode.KEY_LENGTH_ADVICE, {})
+    found = state.keyring.find(PinKey, role, key)
+    if isinstance(found, ErrorCode):
+        return found
+    encrypt = new_pin_encryptor(state, fields)
+    if isinstance(encrypt, ErrorCode):
+        return encrypt
+    return move_block(state, found.decrypt, encrypt, fields, fields["pin_format"])
 
 
-def _lengths_agree(fields: Fields) -> bool:
-    """Whether EA's offset has the check length, that is 4 to 12, and the longest PIN is 12."""
-    offset, check_length = fields["offset"].rstrip("F"), int(fields["check_length"])
-    in_range = PIN_DIGITS_LEAST <= check_length <= PIN_DIGITS_MOST == int(fields["pin_length_most"])
-    return in_range and len(offset) == check_length and "F" not in offset
+def new_pin_encryptor(state: State, fields: Fields) -> Decrypt | ErrorCode:
+    """What encrypts under the new key of a translation: a ZPK, or a transaction's key of a BDK."""
+    parity = ErrorCode.DESTINATION_KEY_PARITY
+    if "new_ksn" in fields:
+        base = state.keyring.find(BaseKey, BDK, fields["new_key"], parity)
+        if isinstance(base, ErrorCode):
+            return base
+        return encryptor(pin_key(base.key, bytes.fromhex(fields["new_ksn"])))
+    zpk = state.keyring.find(PinKey, ZPK_TO, fields["new_key"], parity)
+    return zpk if isinstance(zpk, ErrorCode) else zpk.encrypt
 
 
-def _open_block(
-    state: State, key_type: str, key: str, make: type[K], fields: Fields
-) -> tuple[K, str] | ErrorCode:
-    """The PVK ready as ``make`` and the PIN in the block; parity errors: 10 PIN key, 11 PVK."""
-    pin_key = state.keyring.find(PinKey, key_type, key)
-    if isinstance(pin_key, ErrorCode):
-        return pin_key
-    pvk = state.keyring.find(make, PVK, fields["pvk"])
-    if isinstance(pvk, ErrorCode):
-        return ErrorCode.DESTINATION_KEY_PARITY if pvk is ErrorCode.SOURCE_KEY_PARITY else pvk
-    block = pin_key.decrypt(bytes.fromhex(fields["pin_block"]))
-    pin = read_block(fields["pin_format"], block, fields["account"])
-    return pin if isinstance(pin, ErrorCode) else (pvk, pin)
+def move_block(state: State, decrypt: Decrypt, encrypt: Decrypt, fields: Fields, old_format: str) -> Result:
+    """The PIN of a block in a new one: its length, the block, the format."""
+    new_format, account = fields["new_pin_format"], fields["account"]
+    refused = may_become(state, old_format, new_format)
+    if refused is not None:
+        return refused
+    pin = read_pin(decrypt, fields["pin_block"], old_format, account)
+    if isinstance(pin, ErrorCode):
+        return pin
+    block = new_block(state, encrypt, pin, new_format, account)
+    if isinstance(block, ErrorCode):
+        return block
+    return {"pin_length": f"{len(pin):02}", "pin_block": block, "pin_format": new_format}

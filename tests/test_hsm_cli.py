@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 
 from hsm_emulator.cli import is_loopback
+from hsm_emulator.lmk import VariantLmk
 from processor.hsm.framing import frame_message
 
+ZPK_CLEAR = bytes.fromhex("C7152C20BC2C830EA7EC9E8334ABE3FE")
+ZPK = b"U1EF828AA8F6B80EB83E19FBC373F3A85"
+TPK_70D = str(VariantLmk().encrypt_key("70D", ZPK_CLEAR, "U")).encode()
+EQUAL = str(VariantLmk().encrypt_key("001", ZPK_CLEAR[:8] * 2, "U")).encode()
 ROOT = Path(__file__).parent.parent
 
 
@@ -53,6 +58,34 @@ def test_the_second_switch_opens_the_test_lmk_to_others_without_the_authorised_s
 
     assert refused == b"BB17"
     assert process.returncode == 0
+
+
+WEAKER = b"CC" + ZPK + ZPK + b"1291DDDA0A7C12CFAA0103550000025321"
+TERMINAL = b"JC" + TPK_70D + b"91DDDA0A7C12CFAA01550000025321"
+EQUAL_HALVES = b"BUFF1" + EQUAL + b";001;001"
+KEY_BLOCK_LMK = b"NC%02"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("switches", "expected"),
+    [
+        pytest.param([], [b"69", b"10", b"00"], id="none"),
+        pytest.param(["--allow-weaker-pin-blocks"], [b"00", b"10", b"00"], id="weaker PIN blocks"),
+        pytest.param(["--pci-key-types"], [b"69", b"00", b"00"], id="PCI key types"),
+        pytest.param(["--strict-keys"], [b"69", b"10", b"75"], id="strict keys"),
+    ],
+)
+def test_each_switch_allows_or_refuses_its_own(switches: list[str], expected: list[bytes]) -> None:
+    with start("--port", "0", "--test-lmk", *switches) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().rpartition(":")[2])
+        answers = [ask(port, message) for message in (WEAKER, TERMINAL, EQUAL_HALVES, KEY_BLOCK_LMK)]
+        process.terminate()
+        process.communicate(timeout=10)
+
+    assert [answer[2:4] for answer in answers[:3]] == expected
+    assert answers[3].startswith(b"ND009D04A0")
 
 
 @pytest.mark.slow

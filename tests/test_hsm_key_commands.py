@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hsm_emulator.emulator import Emulator
-from hsm_emulator.key_commands import KEY_TYPES
 from hsm_emulator.key_scheme import Zmk
 from hsm_emulator.lmk import VariantLmk
+from hsm_emulator.roles import KEY_TYPES
 from hsm_emulator.tdes import check_value, has_odd_parity
 from processor.hsm.commands import Response, encode_request, parse_response
 from processor.hsm.errors import ErrorCode

@@ -3,7 +3,20 @@
 import pytest
 
 from processor.hsm.errors import ErrorCode
-from processor.hsm.fields import after, check_value, digits, hexadecimal, key, optional, validation_data, when
+from processor.hsm.fields import (
+    after,
+    check_value,
+    counted_bytes,
+    digits,
+    hexadecimal,
+    key,
+    optional,
+    raw,
+    unless,
+    validation_data,
+    when,
+    when_like,
+)
 from processor.hsm.layout import Layout
 
 KEY = "U1EF828AA8F6B80EB83E19FBC373F3A85"
@@ -124,9 +137,125 @@ def test_the_first_character_tells_the_length_of_validation_data(text: str, soun
     assert (layout.read_by_field(text + "7") == expected) == sound
 
 
-def test_a_layout_with_conditions_has_no_fast_writer() -> None:
+def test_a_layout_with_raw_bytes_has_no_fast_writer() -> None:
     with pytest.raises(AssertionError, match="no compiled form"):
-        ROW.writer("ZZ")
+        Layout((raw("data", 2),)).writer("ZZ")
+
+
+USUAL = Layout((
+    digits("format", 2),
+    *when("format", ["04"], digits("account", 18)),
+    *unless("format", ["04"], digits("account", 12)),
+    *optional(";", digits("other", 3)),
+    digits("last", 1),
+))  # fmt: skip
+
+
+def test_the_usual_form_has_what_special_values_do_not_change() -> None:
+    assert USUAL.usual == ("format", "account", "last")
+    assert USUAL.writer("X")("01", "1" * 12, "7") == b"X01" + b"1" * 12 + b"7"
+    with pytest.raises(ValueError, match="account"):
+        USUAL.writer("X")("04", "1" * 12, "7")
+
+
+@pytest.mark.parametrize(
+    ("text", "usual"),
+    [
+        pytest.param("01" + "1" * 12 + "7", True, id="the usual form"),
+        pytest.param("04" + "1" * 18 + "7", False, id="a special value and its field"),
+        pytest.param("01" + "1" * 12 + ";1237", False, id="an optional field"),
+    ],
+)
+def test_both_ways_read_special_forms(text: str, usual: bool) -> None:
+    assert USUAL.pattern is not None
+    assert (USUAL.pattern.fullmatch(text) is not None) == usual
+    values = USUAL.read(text)
+    assert isinstance(values, dict)
+    assert values == USUAL.read_by_field(text)
+    assert USUAL.write(values) == text
+
+
+TAILED = Layout((counted_bytes("data", 2, until=";"), raw("end", 1)), has_tail=True)
+DEDUCED = Layout((digits("pin", 5, 13), digits("account", 2)), has_tail=True)
+
+
+@pytest.mark.parametrize(
+    ("layout", "text", "expected"),
+    [
+        pytest.param(TAILED, "02;%;A", {"data": "3B25", "end": "41"}, id="raw bytes like a tail"),
+        pytest.param(
+            TAILED, "00;A%07", {"data": "", "end": "41", "lmk": "07"}, id="an LMK identifier after raw bytes"
+        ),
+        pytest.param(
+            TAILED,
+            "00;%\x19%01",
+            {"data": "", "end": "25", "trailer": "%01"},
+            id="a trailer that looks like an identifier",
+        ),
+        pytest.param(DEDUCED, "0123499", {"pin": "01234", "account": "99"}, id="no tail"),
+        pytest.param(
+            DEDUCED,
+            "0123499%01\x19x",
+            {"pin": "01234", "account": "99", "lmk": "01", "trailer": "x"},
+            id="a deduced length in front of a tail",
+        ),
+    ],
+)
+def test_any_request_may_end_with_an_lmk_identifier_and_a_trailer(
+    layout: Layout, text: str, expected: dict[str, str]
+) -> None:
+    assert layout.read(text) == expected
+    assert layout.write(expected) == text
+
+
+@pytest.mark.parametrize("text", ["00;A%7", "00;A%077", "00;A\x19" + "x" * 33, "00;A\x19\n", "00,A", "01;A"])
+def test_a_tail_of_another_shape_is_refused(text: str) -> None:
+    assert isinstance(TAILED.read(text), ErrorCode)
+
+
+def test_a_tail_of_another_shape_is_not_written() -> None:
+    with pytest.raises(ValueError, match="lmk"):
+        TAILED.write({"data": "", "end": "41", "lmk": "7"})
+    with pytest.raises(ValueError, match="trailer"):
+        RESPONSE.write({"one": KEY, "check": "ABCDEF", "trailer": "x"})
+
+
+BLOCK = "S00072B0TN00E000256A37F894FD49E61DD3FA27FDE8919D07F7AA966F8BF39AB31D00034"
+
+
+@pytest.mark.parametrize(
+    ("text", "sound"),
+    [
+        pytest.param(BLOCK, True, id="a key block says its length"),
+        pytest.param(BLOCK[:-1], False, id="a key block cut short"),
+        pytest.param("S00073" + BLOCK[6:], False, id="another length"),
+        pytest.param("S0007X" + BLOCK[6:], False, id="a length that is no number"),
+        pytest.param("S00000" + BLOCK[6:], False, id="a length below the header's"),
+        pytest.param("K123", True, id="a place in user storage"),
+        pytest.param("Q123", False, id="a letter that is no scheme"),
+    ],
+)
+def test_keys_tell_their_length(text: str, sound: bool) -> None:
+    layout = Layout((key("key"), digits("more", 1)))
+
+    assert (layout.read(text + "7") == {"key": text, "more": "7"}) == sound
+    if sound:
+        assert layout.write({"key": text, "more": "7"}) == text + "7"
+
+
+def test_counts_may_be_decimal_and_bounded() -> None:
+    layout = Layout((counted_bytes("data", 2, base=10, most=12),))
+
+    assert layout.read("12" + "x" * 12) == {"data": "78" * 12}
+    assert layout.read("0Cxxxxxxxxxxxx") is ErrorCode.INVALID_INPUT
+    assert layout.read("13" + "x" * 13) is ErrorCode.INVALID_DATA_LENGTH
+
+
+def test_a_condition_may_ask_how_a_value_begins() -> None:
+    layout = Layout((key("key"), *when_like("key", "S.{5}B0", hexadecimal("ksn", 2))))
+
+    assert layout.read(BLOCK + "FF") == {"key": BLOCK, "ksn": "FF"}
+    assert layout.read(KEY) == {"key": KEY}
 
 
 def test_groups_do_not_nest_in_ways_that_read_wrongly() -> None:

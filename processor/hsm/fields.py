@@ -4,9 +4,9 @@ Every field is text to its caller; fields of raw bytes are given and returned as
 that no caller handles two types. Shapes are checked on both ends and nothing is ever searched for inside raw
 bytes.
 
-``when`` makes fields depend on the value of an earlier one, ``optional`` marks a group that may be left out,
-``after`` puts a literal in front of a field. They return fields to splice into a row, and do not nest, except
-that an optional group may stand inside ``when``.
+``when``, ``unless`` and ``when_like`` make fields depend on the value of an earlier one, ``optional`` marks a
+group that may be left out, ``after`` puts a literal in front of a field. They return fields to splice into a
+row, and do not nest, except that an optional group may stand inside a condition.
 """
 
 import enum
@@ -16,22 +16,28 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 _HEX = "[0-9A-F]"
-_SCHEMES = f"[UX]{_HEX}{{32}}|[TY]{_HEX}{{48}}"
+_VARIANT = f"[UX]{_HEX}{{32}}|[TY]{_HEX}{{48}}"
+_BLOCK = "S[01][0-9]{4}[0-9A-Za-z]{10,}|R[A-E][0-9]{4}[0-9A-Za-z]{10,}"
+_STORED = f"K{_HEX}{{3}}"
 
 
 class Kind(enum.Enum):
     """What may stand in a field; the value is a regular expression for one whole value."""
 
-    KEY = f"{_HEX}{{16}}|{_SCHEMES}"
-    """A key under the LMK: 16H single, U or X + 32H double, T or Y + 48H triple."""
-    KEY_PAIR = f"{_HEX}{{32}}|{_SCHEMES}"
+    KEY = f"{_HEX}{{16}}|{_VARIANT}|{_BLOCK}|{_STORED}"
+    """A key: 16H single, U or X + 32H double, T or Y + 48H triple, S or R + a key block, K + a place."""
+    KEY_PAIR = f"{_HEX}{{32}}|{_VARIANT}|{_BLOCK}|{_STORED}"
     """As KEY, but without a scheme letter it is 32H: fields that were two single keys once (CVK, PVK)."""
     DIGITS = "[0-9]*"
     HEX = f"{_HEX}*"
     PADDED_DIGITS = "[0-9F]*"
     """Digits, padded on the right with F."""
-    COUNTED_BYTES = f"(?:{_HEX}{{2}})*"
-    """A count in hex digits, then that many raw bytes."""
+    BYTES = f"(?:{_HEX}{{2}})*"
+    """A fixed number of raw bytes."""
+    COUNTED_BYTES = f"(?:{_HEX}{{2}})*|"
+    """A count in digits, then that many raw bytes."""
+    COUNTED_HEX = f"{_HEX}*|"
+    """A count of characters in hex digits, then that many hex digits."""
     REMAINING_BYTES = f"(?:{_HEX}{{2}})+|"
     """Raw bytes up to the end of the message."""
     TEXT = "[ -~]*"
@@ -40,28 +46,45 @@ class Kind(enum.Enum):
     """A key check value: 16H, or its first six."""
     VALIDATION_DATA = f"[0-9A-FN]{{12}}|P{_HEX}{{16}}"
     """IBM 3624 PIN validation data: 12 characters, one of them N for part of the account, or P + 16H."""
+    FILLED_DATA = "[0-9A-FN]*"
+    """The 12 characters of the former, where a length has to be deduced."""
 
 
-KEY_CHARACTERS = {"U": 33, "X": 33, "T": 49, "Y": 49}
+KEY_CHARACTERS = {"U": 33, "X": 33, "T": 49, "Y": 49, "K": 4}
 """Length of a key field by its scheme letter."""
+KEY_BLOCK_LETTERS = "SR"
+"""Scheme letters whose key field says its length itself: version 1, length 4N of what follows the letter."""
+KEY_BLOCK_LEAST = 16
+"""Characters of a key block's header."""
 
-RAW_KINDS = frozenset({Kind.COUNTED_BYTES, Kind.REMAINING_BYTES})
+RAW_KINDS = frozenset({Kind.BYTES, Kind.COUNTED_BYTES, Kind.REMAINING_BYTES})
+COUNTED_KINDS = frozenset({Kind.COUNTED_BYTES, Kind.COUNTED_HEX})
 KEY_KINDS = frozenset({Kind.KEY, Kind.KEY_PAIR})
-SELF_DELIMITING_KINDS = KEY_KINDS | {Kind.VALIDATION_DATA}
-"""Kinds whose first character tells the length."""
-_EXACT_KINDS = SELF_DELIMITING_KINDS | {Kind.CHECK_VALUE}  # the regular expression gives the lengths too
+SELF_DELIMITING_KINDS = KEY_KINDS | {Kind.VALIDATION_DATA} | COUNTED_KINDS
+"""Kinds whose first characters tell the length."""
+_EXACT_KINDS = KEY_KINDS | {Kind.VALIDATION_DATA, Kind.CHECK_VALUE}  # the expression gives the lengths too
+_USUAL_KEYS = {Kind.KEY: f"{_HEX}{{16}}|{_VARIANT}", Kind.KEY_PAIR: f"{_HEX}{{32}}|{_VARIANT}"}
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """Holds when an earlier field is there and, if ``values`` are given, has one of them."""
+    """Holds when an earlier field is there and, if ``values`` or ``pattern`` are given, has such a value.
+
+    ``negated`` turns the test of the value round; the field still has to be there.
+    """
 
     name: str
-    values: frozenset[str] | None
+    values: frozenset[str] | None = None
+    pattern: str = ""
+    negated: bool = False
 
     def holds(self, known: Mapping[str, str]) -> bool:
         """Whether the values known so far meet the condition."""
         value = known.get(self.name)
-        return value is not None and (self.values is None or value in self.values)
+        if value is None:
+            return False
+        if self.pattern:
+            return (re.match(self.pattern, value) is not None) != self.negated
+        return self.values is None or (value in self.values) != self.negated
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -69,7 +92,8 @@ class Field(msgspec.Struct, frozen=True):
 
     ``least`` and ``most`` bound the value; where they differ and no ``until`` delimiter ends it, the length
     follows from the message's length, so only fields of fixed length may come after it. ``count_digits`` is
-    the width of the count before COUNTED_BYTES.
+    the width of the count before counted kinds, ``count_base`` its base; their ``until`` stands after the
+    counted characters and is not searched for.
 
     ``lead`` is a literal in front of the value. A field whose ``when`` does not hold is not there. An
     ``optional`` one is there when its lead stands in its place, or, without a lead, when the message has more
@@ -82,6 +106,7 @@ class Field(msgspec.Struct, frozen=True):
     most: int
     until: str = ""
     count_digits: int = 0
+    count_base: int = 16
     lead: str = ""
     optional: bool = False
     when: Condition | None = None
@@ -89,7 +114,7 @@ class Field(msgspec.Struct, frozen=True):
     @property
     def is_fixed(self) -> bool:
         """True when every value has the same length and nothing delimits it."""
-        return self.least == self.most and not self.until and self.kind not in RAW_KINDS
+        return self.least == self.most and not self.until and self.kind not in _NOT_FIXED
 
     @property
     def is_plain(self) -> bool:
@@ -99,26 +124,34 @@ class Field(msgspec.Struct, frozen=True):
     def fits(self, value: str) -> bool:
         """Whether a value has the field's alphabet and length."""
         size = len(value) // 2 if self.kind in RAW_KINDS else len(value)
-        return self.least <= size <= self.most and re.fullmatch(self.kind.value, value) is not None
+        if not self.least <= size <= self.most or re.fullmatch(self.kind.value, value) is None:
+            return False
+        if self.kind in KEY_KINDS and value[0] in KEY_BLOCK_LETTERS:
+            return int(value[2:6]) == size - 1
+        return True
 
-    def pattern(self) -> str | None:
-        """A regular expression with one group for the value; None for raw bytes and if not plain."""
-        if self.kind in RAW_KINDS or not self.is_plain:
+    def usual_pattern(self) -> str | None:
+        """A regular expression with one group for the usual values (no key blocks); None for raw bytes."""
+        if self.kind in RAW_KINDS | COUNTED_KINDS:
             return None
-        value = self.kind.value
+        value = _USUAL_KEYS.get(self.kind, self.kind.value)
         if self.kind not in _EXACT_KINDS:
             value = f"{value.removesuffix('*')}{{{self.least},{self.most}}}"
-        return f"({value}){re.escape(self.until)}"
+        return f"{re.escape(self.lead)}({value}){re.escape(self.until)}"
+
+
+_NOT_FIXED = SELF_DELIMITING_KINDS | {Kind.REMAINING_BYTES}
+_KEY_MOST = 1 + 9999
 
 
 def key(name: str) -> Field:
     """A key under the LMK that is single-length without a scheme letter."""
-    return Field(name, Kind.KEY, 16, 49)
+    return Field(name, Kind.KEY, 4, _KEY_MOST)
 
 
 def key_pair(name: str) -> Field:
     """A key under the LMK that is double-length without a scheme letter."""
-    return Field(name, Kind.KEY_PAIR, 32, 49)
+    return Field(name, Kind.KEY_PAIR, 4, _KEY_MOST)
 
 
 def digits(name: str, least: int, most: int | None = None, *, until: str = "") -> Field:
@@ -126,9 +159,9 @@ def digits(name: str, least: int, most: int | None = None, *, until: str = "") -
     return Field(name, Kind.DIGITS, least, least if most is None else most, until)
 
 
-def hexadecimal(name: str, length: int) -> Field:
-    """Exactly ``length`` upper-case hex digits."""
-    return Field(name, Kind.HEX, length, length)
+def hexadecimal(name: str, least: int, most: int | None = None) -> Field:
+    """Upper-case hex digits: exactly ``least``, or ``least`` to ``most``."""
+    return Field(name, Kind.HEX, least, least if most is None else most)
 
 
 def padded_digits(name: str, least: int, most: int) -> Field:
@@ -136,9 +169,22 @@ def padded_digits(name: str, least: int, most: int) -> Field:
     return Field(name, Kind.PADDED_DIGITS, least, most)
 
 
-def counted_bytes(name: str, count_digits: int) -> Field:
-    """Raw bytes after their count in ``count_digits`` hex digits."""
-    return Field(name, Kind.COUNTED_BYTES, 0, 16**count_digits - 1, count_digits=count_digits)
+def raw(name: str, length: int) -> Field:
+    """Exactly ``length`` raw bytes."""
+    return Field(name, Kind.BYTES, length, length)
+
+
+def counted_bytes(
+    name: str, count_digits: int, *, base: int = 16, most: int | None = None, until: str = ""
+) -> Field:
+    """Raw bytes after their count in ``count_digits`` digits, with a literal after them."""
+    most = base**count_digits - 1 if most is None else most
+    return Field(name, Kind.COUNTED_BYTES, 0, most, until, count_digits, base)
+
+
+def counted_hex(name: str, count_digits: int) -> Field:
+    """Hex digits after the count of their characters in ``count_digits`` hex digits."""
+    return Field(name, Kind.COUNTED_HEX, 0, 16**count_digits - 1, count_digits=count_digits)
 
 
 def remaining_bytes(name: str) -> Field:
@@ -161,6 +207,11 @@ def validation_data(name: str) -> Field:
     return Field(name, Kind.VALIDATION_DATA, 12, 17)
 
 
+def filled_data(name: str) -> Field:
+    """IBM 3624 PIN validation data of 12 characters."""
+    return Field(name, Kind.FILLED_DATA, 12, 12)
+
+
 def after(lead: str, field: Field) -> Field:
     """A field with a literal in front of it."""
     return msgspec.structs.replace(field, lead=lead)
@@ -172,14 +223,27 @@ def optional(lead: str, first: Field, *others: Field) -> list[Field]:
     With an empty lead the message's length says it; then only fields of fixed length may come after.
     """
     assert all(field.is_plain for field in (first, *others)), "an optional group holds plain fields"
-    with_first = Condition(first.name, None)
+    with_first = Condition(first.name)
     opening = msgspec.structs.replace(first, lead=lead, optional=True)
     return [opening, *(msgspec.structs.replace(field, when=with_first) for field in others)]
 
 
 def when(name: str, values: Collection[str], *fields: Field) -> list[Field]:
     """Fields that are there only when the earlier field ``name`` has one of the values."""
-    conditions = [field.when for field in fields if field.when is not None]
-    assert all(known.values is None for known in conditions), "conditions do not nest"
-    condition = Condition(name, frozenset(values))
+    return _under(Condition(name, frozenset(values)), fields)
+
+
+def unless(name: str, values: Collection[str], *fields: Field) -> list[Field]:
+    """Fields that are there only when the earlier field ``name`` has none of the values."""
+    return _under(Condition(name, frozenset(values), negated=True), fields)
+
+
+def when_like(name: str, pattern: str, *fields: Field) -> list[Field]:
+    """Fields that are there only when the earlier field ``name`` begins with the regular expression."""
+    return _under(Condition(name, pattern=pattern), fields)
+
+
+def _under(condition: Condition, fields: tuple[Field, ...]) -> list[Field]:
+    known = [field.when for field in fields if field.when is not None]
+    assert all(other.values is None and not other.pattern for other in known), "conditions do not nest"
     return [msgspec.structs.replace(field, when=field.when or condition) for field in fields]

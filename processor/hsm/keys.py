@@ -9,10 +9,10 @@ from processor.hsm.fields import Kind
 from processor.values.errors import ConfigError
 
 _SHAPES = {
-    "type": (re.compile("[0-9][0-9A-F]{2}"), "a variant digit and a pair code, such as 402"),
+    "type": (re.compile("[0-9][0-9A-F]{2}|FFF"), "a variant digit and a pair code, such as 402, or FFF"),
     "under_lmk": (
         re.compile(f"{Kind.KEY.value}|{Kind.KEY_PAIR.value}"),
-        "16 or 32 hex digits, or U, X + 32, or T, Y + 48",
+        "16 or 32 hex digits, or U, X + 32, or T, Y + 48, or S + a key block",
     ),
     "check_value": (re.compile(Kind.CHECK_VALUE.value), "6 or 16 hex digits"),
 }

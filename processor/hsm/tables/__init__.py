@@ -1,0 +1,1 @@
+"""The rows of the host commands, one module per group."""
