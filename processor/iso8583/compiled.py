@@ -1,8 +1,8 @@
 """The codec of the hot path: one decode and one encode function per (dialect, bitmap), made when it recurs.
 
 A bitmap seen for the first times is read by the interpreter, so that random bitmaps compile nothing; from the
-``WORTH_IT``-th time on it has a function of its own (``compiled_source``). Both stores are bounded. Errors
-are always the interpreter's.
+``WORTH_IT``-th time on it has a function of its own (``compiled_source``), if it has not too many elements.
+Both stores are bounded. Errors are always the interpreter's.
 
 pyiso8583 is the reference (``PyisoCodec``): both take the same messages, read the same values, write the same
 bytes, and refuse the same messages at the same element with the same partial message, except:
@@ -27,6 +27,8 @@ from processor.iso8583.recurring import Recurring
 # To compile costs about as much as to interpret this many messages; so a peer who makes every bitmap recur
 # just so often costs twice what he costs otherwise, at worst.
 WORTH_IT = 32
+# To compile takes longer the more elements there are, 6 ms for all of a dialect, and meanwhile all wait.
+ELEMENTS_MAX = 48
 FUNCTIONS_MAX = 128
 CANDIDATES_MAX = 1024
 
@@ -71,7 +73,8 @@ class CompiledCodec:
         except (KeyError, IndexError, ValueError):
             pass  # what it is, the interpreter says
         message = self._interpreter.decode(data)
-        if decode is None and key and self._decoders.missed(key):
+        few = len(message.elements) <= ELEMENTS_MAX
+        if decode is None and key and few and self._decoders.missed(key):
             self._decoders.store(key, self._decoder(data))
         return message
 
@@ -91,7 +94,7 @@ class CompiledCodec:
             except (KeyError, ValueError):
                 pass
         body = self._interpreter.encode(message)
-        if encode is None and self._encoders.missed(order):
+        if encode is None and len(order) <= ELEMENTS_MAX and self._encoders.missed(order):
             self._encoders.store(order, self._encoder(order))
         return body
 

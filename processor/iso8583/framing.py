@@ -130,6 +130,9 @@ class FrameRule(msgspec.Struct, frozen=True):
 
 _SHORTEST_BYTES = 2 + 8  # an MTI in BCD and one bitmap
 
+# That one call gives out: no read of 64 KiB has more messages, but one may have 32,768 keep-alive polls.
+FRAMES_MAX = 1024
+
 VISA_FRAME = FrameRule("visa", 2, b"\0\0", shortest_bytes=22 + _SHORTEST_BYTES)
 TWO_BYTE_FRAME = FrameRule("two-byte", 2, b"", shortest_bytes=_SHORTEST_BYTES)
 
@@ -174,7 +177,7 @@ class Framer:
 
     @property
     def partial(self) -> bool:
-        """Whether the beginning of a frame is waiting for its rest, after ``frames`` has returned."""
+        """Whether the beginning of a frame is waiting for its rest, once ``frames`` has given out all."""
         return bool(self._buffer)
 
     def receive(self, data: bytes) -> None:
@@ -183,9 +186,9 @@ class Framer:
             self._buffer += data
 
     def frames(self) -> list[bytes]:
-        """Every complete frame so far, without its prefix; ``b""`` is a keep-alive poll.
+        """The complete frames so far, ``FRAMES_MAX`` at most, without prefix; ``b""`` is a keep-alive poll.
 
-        A fault behind complete frames is raised by the next call, so a link calls until nothing comes.
+        More of them, and a fault behind them, come by the next call, so a link calls until nothing comes.
 
         Raises:
             FrameError: the prefix cannot be right, and is refused before a byte of what it announces is kept;
@@ -196,7 +199,7 @@ class Framer:
         buffer, prefix_bytes = self._buffer, self._prefix_bytes
         start, arrived = 0, len(buffer)
         try:
-            while arrived - start >= prefix_bytes:
+            while arrived - start >= prefix_bytes and len(found) < FRAMES_MAX:
                 begin = start + prefix_bytes
                 length = self._rule.payload_bytes(bytes(buffer[start:begin]), self._limit_bytes)
                 end = after = begin + length

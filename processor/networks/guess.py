@@ -51,7 +51,7 @@ class Cut(msgspec.Struct, frozen=True):
 def cut(data: bytes, framing: FrameRule | None) -> Cut | None:
     """All of ``data`` as frames, keep-alive polls left out; None where the framing does not fit."""
     if framing is None:
-        return Cut((data,))
+        return Cut((data,)) if data else None
     limit_bytes = max(len(data), framing.shortest_bytes)
     framer = Framer(framing, limit_bytes)
     framer.receive(data)
