@@ -8,7 +8,8 @@ import msgspec
 from processor.config import Config
 from processor.deck import DeckLine, load_deck
 from processor.hsm.keys import load_keys
-from processor.links.hsm_link import HsmKeys
+from processor.links.hsm_questions import HsmKeys
+from processor.links.tls import Contexts, load_contexts
 from processor.values.errors import ConfigError
 from rules.policy import Policy, load_policy
 
@@ -21,10 +22,11 @@ class Inputs(msgspec.Struct, frozen=True):
     policy: Policy
     keys: HsmKeys
     deck: list[DeckLine]
+    tls: Contexts
 
 
 def load_inputs(config: Config) -> Inputs:
-    """Read policy, keys and deck.
+    """Read policy, keys, deck and certificates.
 
     Raises:
         ConfigError: every problem of all of them.
@@ -41,12 +43,14 @@ def load_inputs(config: Config) -> Inputs:
     policy = attempt(lambda: load_policy(config.beside(config.policy)))
     keys = attempt(lambda: _hsm_keys(config))
     deck = attempt(lambda: load_deck(config.deck) if config.deck is not None else [])
+    tls = attempt(lambda: load_contexts(config))
     if problems:
         raise ConfigError(problems)
     assert policy is not None, "no problem, no gap"
     assert keys is not None, "no problem, no gap"
     assert deck is not None, "no problem, no gap"
-    return Inputs(policy, keys, deck)
+    assert tls is not None, "no problem, no gap"
+    return Inputs(policy, keys, deck, tls)
 
 
 def _hsm_keys(config: Config) -> HsmKeys:

@@ -11,6 +11,7 @@ import msgspec
 
 from processor.values.cards import CardStatus
 from processor.values.facts import Check
+from processor.values.money import Money
 from processor.values.outcome import Verdict
 from processor.values.reasons import Reason
 from processor.values.requests import CvvKind, Direction
@@ -72,6 +73,20 @@ class NotExpired(
         return rule
 
 
+class WithoutAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What passes although the HSM gave no answer: up to ``max_minor`` minor units of ``currency``.
+
+    An approval of that kind is an alert. Without this parameter nothing passes.
+    """
+
+    currency: str
+    max_minor: int
+
+    def covers(self, amount: Money) -> bool:
+        """Whether the amount is small enough."""
+        return amount.currency == self.currency and amount.minor <= self.max_minor
+
+
 class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="pin", tag_field="rule"):
     """The PIN is right when there is one, and there is one where it is required.
 
@@ -79,10 +94,11 @@ class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="pin", ta
     """
 
     required_processing_codes: frozenset[str] = frozenset()
+    without_answer: WithoutAnswer | msgspec.UnsetType = msgspec.UNSET
 
     def compile(self) -> Rule:
         """Refuse by PIN; exhausted tries come before whatever the HSM said."""
-        required = self.required_processing_codes
+        required, spared = self.required_processing_codes, self.without_answer
 
         def rule(s: Situation) -> Verdict | None:
             card, request, pin = s.card, s.request, s.facts.pin
@@ -94,7 +110,8 @@ class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="pin", ta
                 return None
             if card.pin_tries_left <= 0:
                 return Verdict("pin", Reason.PIN_TRIES_EXCEEDED, (0,))
-            return Verdict("pin", _PIN_REASONS[pin], (pin.value, card.pin_tries_left))
+            reason = None if _spares(spared, pin, request.amount) else _PIN_REASONS[pin]
+            return Verdict("pin", reason, (pin.value, card.pin_tries_left))
 
         return rule
 
@@ -115,10 +132,11 @@ class Cvv(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="cvv", ta
     """
 
     required_entry_modes: frozenset[str] = frozenset()
+    without_answer: WithoutAnswer | msgspec.UnsetType = msgspec.UNSET
 
     def compile(self) -> Rule:
         """Refuse by CVV, iCVV or CVV2."""
-        required = self.required_entry_modes
+        required, spared = self.required_entry_modes, self.without_answer
 
         def rule(s: Situation) -> Verdict | None:
             if s.card is None:
@@ -131,7 +149,7 @@ class Cvv(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="cvv", ta
             reason = None
             if cvv is Check.FAILED:
                 reason = Reason.CVV2_FAILED if kind is CvvKind.CVV2 else Reason.CVV_FAILED
-            elif cvv is not Check.PASSED:
+            elif cvv is not Check.PASSED and not _spares(spared, cvv, s.request.amount):
                 reason = Reason.VERIFICATION_UNAVAILABLE
             return Verdict("cvv", reason, (kind.value, cvv.value))
 
@@ -277,6 +295,11 @@ def _blocks(name: str, blocked: frozenset[str], reason: Reason, field: str) -> R
         return Verdict(name, reason if value in blocked else None, (value,))
 
     return rule
+
+
+def _spares(spared: WithoutAnswer | msgspec.UnsetType, check: Check, amount: Money) -> bool:
+    """Whether silence is forgiven; a question that was not even asked is not."""
+    return check is Check.NO_ANSWER and spared is not msgspec.UNSET and spared.covers(amount)
 
 
 def _debits(s: Situation) -> bool:

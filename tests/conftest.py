@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +32,28 @@ def vectors() -> Path:
             pytest.fail(f"STANDIN_REQUIRE_VECTORS is 1 and {folder} does not exist")
         pytest.skip(f"no vectors at {folder}")
     return folder
+
+
+def _program(name: str) -> str:
+    """Where a program of Prometheus is; without it tests are skipped, or fail if STANDIN_REQUIRE_PROMETHEUS is 1."""
+    found = shutil.which(name)
+    if found is None:
+        if os.environ.get("STANDIN_REQUIRE_PROMETHEUS") == "1":
+            pytest.fail(f"STANDIN_REQUIRE_PROMETHEUS is 1 and there is no {name}")
+        pytest.skip(f"no {name}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """Checks metrics, configuration, rules and their tests."""
+    return _program("promtool")
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> str:
+    """The server."""
+    return _program("prometheus")
 
 
 @pytest.fixture(scope="session")

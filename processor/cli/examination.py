@@ -165,15 +165,19 @@ def journal(config: Config, clock: Clock) -> Iterator[Finding]:
 
 
 def hsm(config: Config) -> Iterator[Finding]:
-    """The HSM and the keys that are under its LMK."""
+    """Each HSM and the keys that are under its LMK."""
     try:
         keys = load_keys(config.beside(config.hsm.keys))
     except ConfigError:
         return  # told among the inputs
-    try:
-        yield from check_hsm(config.hsm.address, keys)
-    except (HsmError, ValueError) as error:
-        yield Finding("hsm", "bad", str(error), "see the HSM")
+    for address in config.hsm.all_addresses:
+        if config.hsm.tls is not None:
+            yield Finding("hsm", "warn", f"{address}: not checked over TLS", "see the log of standin serve")
+            continue
+        try:
+            yield from check_hsm(address, keys, config.hsm.header_bytes, config.hsm.lmk)
+        except (HsmError, ValueError) as error:
+            yield Finding("hsm", "bad", str(error), "see the HSM")
 
 
 def core_dumps() -> Iterator[Finding]:

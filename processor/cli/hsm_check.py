@@ -11,15 +11,16 @@ from processor.values.errors import FrameError
 
 ANSWER_S = 3.0
 
-_HEADER = b"DOCT"
 _LENGTH_FLAGS = {16: b"0", 32: b"1", 33: b"1", 49: b"2"}  # by the characters of a key under the LMK
 
 
-def check_hsm(address: str, keys: Mapping[str, KeyUnderLmk]) -> Iterator[Finding]:
+def check_hsm(
+    address: str, keys: Mapping[str, KeyUnderLmk], header_bytes: int = 4, lmk: str = ""
+) -> Iterator[Finding]:
     """Whether it answers NC, and whether it makes of each key the check value we have (BU)."""
     try:
         with socket.create_connection(parse_address(address), ANSWER_S) as line:
-            hsm = _Line(line)
+            hsm = _Line(line, header_bytes, f"%{lmk}".encode("ascii") if lmk else b"")
             yield _diagnosed(address, hsm.ask(b"NC"))
             for name, key in keys.items():
                 yield _key(name, key, hsm)
@@ -33,19 +34,21 @@ def check_hsm(address: str, keys: Mapping[str, KeyUnderLmk]) -> Iterator[Finding
 class _Line:
     """One question at a time."""
 
-    def __init__(self, line: socket.socket) -> None:
+    def __init__(self, line: socket.socket, header_bytes: int, lmk: bytes) -> None:
         self._line = line
-        self._framer = HsmFramer()
+        self._framer = HsmFramer(header_bytes=header_bytes)
+        self._header = b"0" * header_bytes
+        self._lmk = lmk
 
     def ask(self, message: bytes) -> bytes:
         """The reply, without its header. Errors: OSError, EOFError, FrameError."""
-        self._line.sendall(frame_message(_HEADER, message))
+        self._line.sendall(frame_message(self._header, message + self._lmk))
         while not (frames := self._framer.frames()):
             data = self._line.recv(65_536)
             if not data:
                 raise EOFError
             self._framer.receive(data)
-        return frames[0][len(_HEADER) :]
+        return frames[0][len(self._header) :]
 
 
 def _diagnosed(address: str, reply: bytes) -> Finding:

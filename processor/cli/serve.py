@@ -23,7 +23,7 @@ def serve(
     *,
     config: Path,
     listen: Annotated[tuple[str, ...] | None, cyclopts.Parameter(negative="")] = None,
-    hsm: str | None = None,
+    hsm: Annotated[tuple[str, ...] | None, cyclopts.Parameter(negative="")] = None,
     deck: Path | None = None,
     state: Path | None = None,
     status_seconds: float = 0.0,
@@ -40,7 +40,7 @@ def serve(
     Args:
         config: The configuration file; examples/standin.toml is the commented default.
         listen: NETWORK=HOST:PORT, in place of the card ports of the configuration; may be repeated.
-        hsm: HOST:PORT of the HSM, in place of those of the configuration.
+        hsm: HOST:PORT of the HSM, in place of those of the configuration; may be repeated.
         deck: Cards to issue, those that are not known yet.
         state: The state folder.
         status_seconds: Print ``status {...}`` with the figures this often; 0 is never.
@@ -51,7 +51,7 @@ def serve(
     settings = load_config(
         config,
         listen=tuple(map(_listen, listen)) if listen else None,
-        hsm={"address": hsm, "addresses": ()} if hsm else None,
+        hsm={"address": hsm[0], "addresses": hsm[1:]} if hsm else None,
         deck=deck,
         state=state,
     )

@@ -78,7 +78,15 @@ def decide(state: State, terms: Terms, command: Authorize, sequence: int, now_ms
         effects += _approved(request, draft, now_ms)
     reply = Reply(reason or Reason.APPROVED, auth_code, facts.cvv, request.cvv_kind)
     effects.append(Answered(request.key, request.content, reply))
-    return Outcome(sequence, reply, tuple(effects), verdicts, transaction=draft.number)
+    silent = reason is None and Check.NO_ANSWER in (facts.cvv, facts.pin)
+    alerts = _unverified(facts) if silent else ()
+    return Outcome(sequence, reply, tuple(effects), verdicts, alerts, draft.number)
+
+
+def _unverified(facts: Facts) -> tuple[str, ...]:
+    """What the policy has approved without an answer of the HSM."""
+    checks = (("approved_without_cvv", facts.cvv), ("approved_without_pin", facts.pin))
+    return tuple(alert for alert, check in checks if check is Check.NO_ANSWER)
 
 
 def _situation(

@@ -1,269 +1,242 @@
-"""The processor's line to the HSM: pipelined, matched by header id, and never taken for granted.
+"""The processor's connections to its HSMs: pipelined, several where configured, and never taken for granted.
 
-Whatever keeps an answer away, silence, a broken line or an error of the HSM, the verdict is NO_ANSWER and
-the policy decides what that is worth. Only 00 and 01 are verdicts; a PIN block that does not decode is a
-wrong PIN.
+Each endpoint has a circuit breaker. While it is open, one connection alone is tried, after a growing pause;
+it closes when the HSM there has answered NC as it should. What is asked on which line is ``hsm_client``'s.
 """
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+import ssl
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 import trio
 
-from processor.hsm.commands import request_writer
-from processor.hsm.framing import HsmFramer, frame_message
-from processor.hsm.keys import KeyUnderLmk
+from processor.config import Config, parse_address
+from processor.links.hsm_client import HsmClient, HsmSettings
+from processor.links.hsm_line import Breaker, Line
+from processor.links.hsm_questions import HsmKeys, Messages
 from processor.links.outbox import Outbox
+from processor.links.tls import TlsRefused, TlsStream, handshake
+from processor.services.hsm_meters import HsmMeters
 from processor.services.log import Log
 from processor.services.meters import Meters
 from processor.values.cards import Card
 from processor.values.clock import Clock
-from processor.values.errors import FrameError
-from processor.values.facts import Check, Facts
+from processor.values.facts import Facts
 from processor.values.sensitive import Evidence
 
 READ_BYTES = 65_536
+UNSENT_BYTES_MAX = 1 << 24
+CONNECT_S = 2.0  # for the connection and its TLS handshake
 
-_CVV = {b"CZ00": Check.PASSED, b"CZ01": Check.FAILED}
-_PIN = {
-    b"ED00": Check.PASSED,
-    b"ED01": Check.FAILED,
-    b"ED20": Check.FAILED,  # the decrypted block is not a PIN block: a wrong PIN to everybody outside
-    b"ED24": Check.FAILED,  # a PIN shorter than 4 or longer than 12
-}
+_Stream = trio.SocketStream | TlsStream
 
 
-class HsmKeys(msgspec.Struct, frozen=True):
-    """The keys that verification needs, under the LMK."""
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where an HSM listens, and how many lines to it are kept; with TLS, whose certificate it must show."""
 
-    zpk: KeyUnderLmk
-    pvk: KeyUnderLmk
-    cvk: KeyUnderLmk
-
-
-class _Verification:
-    """The questions of one request that are not answered yet."""
-
-    __slots__ = ("card_version", "cvv", "done", "open", "pin")
-
-    def __init__(self, card_version: int, done: Callable[[Facts], None]) -> None:
-        self.card_version = card_version
-        self.cvv = self.pin = Check.NOT_ASKED
-        self.open = 0
-        self.done = done
+    host: str
+    port: int
+    lines: int = 1
+    tls: ssl.SSLContext | None = None
+    names: tuple[str, ...] = ()
 
 
-class _Asked(msgspec.Struct, frozen=True):
-    verification: _Verification
-    is_pin: bool
-    sent_s: float
+def hsm_endpoints(config: Config, tls: ssl.SSLContext | None) -> list[Endpoint]:
+    """The configured HSMs, in their order."""
+    names = config.hsm.tls.names if config.hsm.tls is not None else ()
+    return [
+        Endpoint(*parse_address(address), config.hsm.lines, tls, names)
+        for address in config.hsm.all_addresses
+    ]
+
+
+def hsm_settings(config: Config) -> HsmSettings:
+    """The rest of the section."""
+    hsm = config.hsm
+    return HsmSettings(
+        timeout_s=hsm.timeout_ms / 1000,
+        again_s=hsm.again_ms / 1000,
+        health_s=hsm.health_s,
+        in_flight_max=hsm.in_flight_max,
+        failures_max=hsm.failures_max,
+        header_bytes=hsm.header_bytes,
+        lmk=hsm.lmk,
+        lmk_check_value=hsm.lmk_check_value,
+    )
 
 
 class HsmLink:
-    """One connection to one HSM, kept up for as long as it runs.
-
-    ``settle`` is called after each batch of verdicts. An id whose answer did not come in time is not used
-    again before ``quarantine_s`` are over, so that a late answer cannot be taken for another card's.
-    """
+    """Every line to every HSM, kept up for as long as it runs."""
 
     def __init__(
         self,
-        host: str,
-        port: int,
+        endpoints: Sequence[Endpoint],
         keys: HsmKeys,
+        settings: HsmSettings,
         *,
-        timeout_s: float,
-        in_flight_max: int,
         clock: Clock,
         meters: Meters,
         log: Log,
     ) -> None:
-        self._host, self._port = host, port
-        self._keys = keys
-        self._timeout_s = timeout_s
-        self._in_flight_max = in_flight_max
-        self._clock = clock
-        self._meters = meters
-        self._log = log
-        self._write_cvv = request_writer("CY")
-        self._write_pin = request_writer("EC")
-        self._outbox: Outbox | None = None
-        self._asked: dict[bytes, _Asked] = {}
-        self._late: dict[bytes, float] = {}  # quarantined ids and when they timed out
-        self._ids = _header_ids()
+        counted = HsmMeters(meters)
+        self._client = HsmClient(Messages(keys, settings.lmk), settings, clock, counted, log)
         self.reached = trio.Event()  # set once there has been a line
-        self.settle: Callable[[], None] = lambda: None
+        self._endpoints = [
+            _Connections(
+                endpoint, Breaker(number, settings.failures_max), self._client, self.reached.set, log
+            )
+            for number, endpoint in enumerate(endpoints)
+        ]
+        meters.gauges(
+            "issuer_hsm_lines",
+            "Lines to an HSM that can be asked.",
+            ("endpoint",),
+            lambda: {(str(b.number),): self._client.ready_lines(b) for b in self._breakers()},
+        )
+        meters.gauges(
+            "issuer_hsm_breaker_open",
+            "1 while an HSM is not asked, because it failed too often or has not been reached yet.",
+            ("endpoint",),
+            lambda: {(str(b.number),): float(b.is_open) for b in self._breakers()},
+        )
 
     @property
     def connected(self) -> bool:
-        """Whether there is a line to the HSM."""
-        return self._outbox is not None
+        """Whether there is a line to an HSM that can be asked."""
+        return self._client.connected
 
     def verify(
         self, evidence: Evidence, card: Card, *, cvv: bool, pin: bool, done: Callable[[Facts], None]
     ) -> Facts | None:
-        """Send the questions; ``done`` is called with the verdicts, or facts are returned at once.
-
-        At once means NO_ANSWER: there is no line, or too many questions are open on it.
-        """
-        silent = Facts(
-            Check.NO_ANSWER if cvv else Check.NOT_ASKED,
-            Check.NO_ANSWER if pin else Check.NOT_ASKED,
-            card.version,
-        )
-        if self._outbox is None or len(self._asked) >= self._in_flight_max:
-            self._meters.hsm("unavailable")
-            return silent
-        try:
-            cvv_message = self._cvv_message(evidence, card) if cvv else b""
-            pin_message = self._pin_message(evidence, card) if pin else b""
-        except ValueError as error:  # names the field that does not fit, never its value
-            self._meters.hsm("unaskable")
-            self._log.error("hsm question does not fit its command", reason=str(error))
-            return silent
-        verification = _Verification(card.version, done)
-        if cvv_message:
-            self._ask(verification, is_pin=False, message=cvv_message)
-        if pin_message:
-            self._ask(verification, is_pin=True, message=pin_message)
-        return None
-
-    async def run(self) -> None:
-        """Keep a connection up until cancelled; reconnect with a growing pause."""
-        pauses = _pauses()
-        while True:
-            try:
-                stream = await trio.open_tcp_stream(self._host, self._port)
-            except OSError as error:
-                self._log.warning("hsm unreachable", host=self._host, port=self._port, error=str(error))
-            else:
-                pauses = _pauses()
-                self._log.info("hsm connected", host=self._host, port=self._port)
-                reason = await self._converse(stream)
-                self._log.warning("hsm line lost", reason=reason)
-                self._meters.hsm("line_lost")
-            await trio.sleep(next(pauses))
+        """See ``HsmClient.verify``."""
+        return self._client.verify(evidence, card, cvv=cvv, pin=pin, done=done)
 
     def sweep(self) -> None:
-        """Give up the questions whose time is over; called every few milliseconds."""
-        now_s = self._clock.monotonic_s()
-        due = now_s - self._timeout_s
-        late = [header for header, asked in self._asked.items() if asked.sent_s <= due]
-        for header in late:
-            self._meters.hsm("timeout")
-            self._late[header] = now_s
-            self._verdict(self._asked.pop(header), Check.NO_ANSWER)
-        for header in [h for h, since_s in self._late.items() if since_s <= now_s - 60]:
-            del self._late[header]
-        if late:
-            self.settle()
+        """Give up questions whose time is over; called every few milliseconds."""
+        self._client.sweep()
 
-    def _cvv_message(self, evidence: Evidence, card: Card) -> bytes:
-        return self._write_cvv(
-            self._keys.cvk.value,
-            evidence.cvv,
-            evidence.pan.reveal(),
-            evidence.cvv_expiry or card.expiry,
-            evidence.cvv_service_code,
-        )
+    def settle_with(self, settle: Callable[[], None]) -> None:
+        """Call ``settle`` after each batch of verdicts."""
+        self._client.settle = settle
 
-    def _pin_message(self, evidence: Evidence, card: Card) -> bytes:
-        return self._write_pin(
-            self._keys.zpk.value,
-            self._keys.pvk.value,
-            evidence.pin_block,
-            evidence.pin_format,
-            evidence.pan.account_12(),
-            card.pvki,
-            card.pvv,
-        )
+    async def run(self) -> None:
+        """Keep the lines up until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for endpoint in self._endpoints:
+                endpoint.begin(nursery)
 
-    def _ask(self, verification: _Verification, *, is_pin: bool, message: bytes) -> None:
-        header = next(self._ids)
-        while header in self._asked or header in self._late:
-            header = next(self._ids)
-        verification.open += 1
-        self._asked[header] = _Asked(verification, is_pin, self._clock.monotonic_s())
-        assert self._outbox is not None, "asked without a line"
-        self._outbox.push(frame_message(header, message))
+    def _breakers(self) -> list[Breaker]:
+        return [endpoint.breaker for endpoint in self._endpoints]
 
-    async def _converse(self, stream: trio.SocketStream) -> str:
-        """Use one connection until it ends; says why it did."""
-        reason = "closed by the HSM"
-        self._outbox = Outbox(limit_bytes=1 << 24)
-        self.reached.set()
-        try:
-            async with stream, trio.open_nursery() as nursery:
-                nursery.start_soon(self._outbox.run, stream)
-                reason = await self._read(stream)
-                nursery.cancel_scope.cancel()
-        except* (trio.BrokenResourceError, trio.ClosedResourceError):
-            reason = "broken"
-        finally:
-            self._outbox = None
-            self._abandon()
-        return reason
 
-    async def _read(self, stream: trio.SocketStream) -> str:
-        framer = HsmFramer()
+class _Connections:
+    """The lines to one endpoint."""
+
+    def __init__(
+        self, endpoint: Endpoint, breaker: Breaker, client: HsmClient, reached: Callable[[], None], log: Log
+    ) -> None:
+        self.breaker = breaker
+        self._at = endpoint
+        self._client = client
+        self._reached = reached
+        self._log = log
+        self._closed = trio.Event()  # set while the breaker is closed
+
+    def begin(self, nursery: trio.Nursery) -> None:
+        """Keep up each line in a task of its own."""
+        for number in range(self._at.lines):
+            nursery.start_soon(self._keep_up, number)
+
+    def healthy(self) -> None:
+        """One of the lines has found the HSM in health."""
+        self._log.info("hsm connected", host=self._at.host, port=self._at.port)
+        self._closed.set()
+        self._reached()
+
+    async def _keep_up(self, number: int) -> None:
+        """One line after the other. While the breaker is open only the first one tries."""
+        pauses = _pauses()
         while True:
+            if number:
+                await self._closed.wait()
+            stream = await self._connect()
+            if stream is None:
+                self._client.failed(self.breaker)
+            else:
+                reason = await _Connection(self, stream).converse(self._client)
+                self._log.warning("hsm line lost", host=self._at.host, port=self._at.port, reason=reason)
+            if self.breaker.is_open and self._closed.is_set():
+                self._closed = trio.Event()
+            if not self.breaker.failures:
+                pauses = _pauses()
+            await trio.sleep(next(pauses))
+
+    async def _connect(self) -> _Stream | None:
+        """A connection, or None and a line in the log."""
+        at, reason = self._at, "too slow"
+        with trio.move_on_after(CONNECT_S):
             try:
-                data = await stream.receive_some(READ_BYTES)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return "broken"
-            if not data:
-                return "closed by the HSM"
-            framer.receive(data)
-            try:
-                while frames := framer.frames():
-                    for frame in frames:
-                        self._reply(frame)
-            except FrameError as error:
-                return error.reason
-            finally:
-                self.settle()
-
-    def _reply(self, frame: bytes) -> None:
-        asked = self._asked.pop(frame[:4], None)
-        if asked is None:
-            late = self._late.pop(frame[:4], None) is not None
-            self._meters.hsm("late" if late else "unmatched")
-            return
-        verdict = (_PIN if asked.is_pin else _CVV).get(frame[4:8], Check.NO_ANSWER)
-        if verdict is Check.NO_ANSWER:
-            self._meters.hsm("error")
-            self._log.error("hsm refused", answer=frame[4:8].decode("ascii", "replace"))
-        else:
-            self._meters.hsm("answered")
-        self._verdict(asked, verdict)
-
-    def _verdict(self, asked: _Asked, verdict: Check) -> None:
-        verification = asked.verification
-        if asked.is_pin:
-            verification.pin = verdict
-        else:
-            verification.cvv = verdict
-        verification.open -= 1
-        if not verification.open:
-            verification.done(Facts(verification.cvv, verification.pin, verification.card_version))
-
-    def _abandon(self) -> None:
-        """The line is gone: nothing that was asked on it will be answered."""
-        abandoned, self._asked = list(self._asked.values()), {}
-        for asked in abandoned:
-            self._meters.hsm("line_lost")
-            self._verdict(asked, Check.NO_ANSWER)
-        self.settle()
+                stream = await trio.open_tcp_stream(at.host, at.port)
+                return stream if at.tls is None else await _secured(stream, at.tls, at)
+            except (OSError, TlsRefused) as error:
+                reason = str(error)
+        self._log.warning("hsm unreachable", host=at.host, port=at.port, error=reason)
+        return None
 
 
-def _header_ids() -> Iterator[bytes]:
-    """Four characters 0-9 and A-Z, round and round."""
-    digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    while True:
-        for letters in itertools.product(digits, repeat=4):
-            yield bytes(letters)
+class _Connection:
+    """One connection, from the first NC to its end: the ``Wire`` of one line."""
+
+    def __init__(self, connections: _Connections, stream: _Stream) -> None:
+        self._connections = connections
+        self._stream = stream
+        self._outbox = Outbox(UNSENT_BYTES_MAX)
+        self._scope = trio.CancelScope()
+
+    def push(self, data: bytes) -> None:
+        """Send; never waits."""
+        if not self._outbox.push(data):
+            self._scope.cancel()
+
+    def healthy(self) -> None:
+        """The HSM may be asked."""
+        self._connections.healthy()
+
+    def close(self) -> None:
+        """End the connection at the next opportunity."""
+        self._scope.cancel()
+
+    async def converse(self, client: HsmClient) -> str:
+        """Use the connection until it ends; says why it did."""
+        line = client.open(self._connections.breaker, self)
+        try:
+            with self._scope:
+                async with self._stream, trio.open_nursery() as nursery:
+                    nursery.start_soon(self._outbox.run, self._stream)
+                    await self._read(client, line)
+                    nursery.cancel_scope.cancel()
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # the line's questions are told below, as for any other end
+        finally:
+            client.lost(line)
+        return line.ended
+
+    async def _read(self, client: HsmClient, line: Line) -> None:
+        while data := await self._stream.receive_some(READ_BYTES):
+            client.receive(line, data)
+
+
+async def _secured(stream: trio.SocketStream, tls: ssl.SSLContext, at: Endpoint) -> TlsStream:
+    """The stream after its handshake; closed if there is none."""
+    secured = trio.SSLStream(stream, tls, server_hostname=at.host, https_compatible=True)
+    try:
+        await handshake(secured, at.names)
+    except BaseException:
+        await trio.aclose_forcefully(secured)
+        raise
+    return secured
 
 
 def _pauses() -> Iterator[float]:

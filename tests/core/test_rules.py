@@ -149,6 +149,42 @@ def test_what_is_missing_does_not_pass_unless_the_policy_says_so(purchase, issue
     assert judged(f'{rule}\nif_missing = "pass"', **missing) is None
 
 
+SPARING = 'without_answer = { currency = "840", max_minor = 500 }'
+
+
+@pytest.mark.parametrize("check", ["cvv", "pin"])
+@pytest.mark.parametrize(
+    ("word", "amount", "spared"),
+    [
+        pytest.param(Check.NO_ANSWER, Money(500, "840"), True, id="silence up to the amount passes"),
+        pytest.param(Check.NO_ANSWER, Money(501, "840"), False, id="a cent more does not"),
+        pytest.param(Check.NO_ANSWER, Money(1, "978"), False, id="nor another currency"),
+        pytest.param(Check.FAILED, Money(1, "840"), False, id="nor a wrong value"),
+        pytest.param(Check.NOT_ASKED, Money(1, "840"), False, id="nor what nobody asked"),
+    ],
+)
+def test_silence_of_the_hsm_passes_only_where_the_policy_says_so(
+    purchase, issue, check, word, amount, spared
+):
+    asked = {"cvv_kind": CvvKind.CVV2} if check == "cvv" else {"pin_present": True}
+    request = purchase(amount=amount, **asked)
+    situation = Situation(request, Facts(**{check: word}), issue().card, "840", 10**9, 0, 0, "2611")
+
+    def passes(more):
+        text = f'{MINIMAL}[[rules]]\nrule = "{check}"\n{more}'
+        verdicts = parse_policy(text, "x").evaluate(situation)
+        return next(v.reason for v in verdicts if v.rule == check) is None
+
+    assert passes(SPARING) is spared
+    assert not passes("")
+
+
+def test_what_silence_may_cost_is_part_of_the_policys_hash():
+    plain = f'{MINIMAL}[[rules]]\nrule = "cvv"\n'
+
+    assert parse_policy(plain + SPARING, "x").hash != parse_policy(plain, "x").hash
+
+
 def test_another_expiry_in_the_message_passes_where_the_policy_does_not_compare(purchase, issue):
     for compare, reason in (("true", Reason.EXPIRY_MISMATCH), ("false", None)):
         policy = parse_policy(f'{MINIMAL}[[rules]]\nrule = "not_expired"\ncompare = {compare}', "x")

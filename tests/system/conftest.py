@@ -2,24 +2,28 @@
 
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import IO, Any, Self
 
 import msgspec
 import pytest
 
+from hsm_emulator.lmk import VariantLmk
+from processor.hsm.framing import HsmFramer, frame_message
 from processor.iso8583.codec import PyisoCodec
 from processor.iso8583.framing import VISA_FRAME, Framer
 from processor.iso8583.message import Message
 from processor.networks.adapters import DIALECTS
+from processor.values.errors import FrameError
 
 ROOT = Path(__file__).resolve().parents[2]
+TEST_LMK_CHECK_VALUE = VariantLmk().check_value.encode()
 PATIENCE_S = 20.0  # how long anything is waited for before the test fails
 
 
@@ -227,11 +231,73 @@ def hsm() -> Iterator[Child]:
         yield launcher.hsm()
 
 
+class PuppetHsm:
+    """An HSM that says that it is well (NC), and to every other command whatever ``reply`` makes of it.
+
+    ``reply`` gets a frame (header and message) and gives bytes for the line; empty is silence. ``tls`` is the
+    server's context, where the line is encrypted.
+    """
+
+    def __init__(
+        self, server: socket.socket, reply: Callable[[bytes], bytes], tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.address = server.getsockname()
+        self.reply = reply
+        self._server = server
+        self._tls = tls
+        self._lines: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """No line any more, and no new one."""
+        for stream in (self._server, *self._lines):
+            with suppress(OSError):
+                stream.shutdown(socket.SHUT_RDWR)
+            stream.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                stream, _ = self._server.accept()
+                self._lines.append(stream)
+                threading.Thread(target=self._converse, args=(stream,), daemon=True).start()
+
+    def _converse(self, stream: socket.socket) -> None:
+        framer = HsmFramer()
+        with suppress(OSError):
+            if self._tls is not None:
+                stream = self._tls.wrap_socket(stream, server_side=True)
+                self._lines.append(stream)
+            while data := stream.recv(65_536):
+                framer.receive(data)
+                with suppress(FrameError):  # somebody speaks something else: silence is the answer to that
+                    for frame in framer.frames():
+                        stream.sendall(self._answer(frame))
+
+    def _answer(self, frame: bytes) -> bytes:
+        if frame[4:6] == b"NC":
+            return frame_message(frame[:4], b"ND00" + TEST_LMK_CHECK_VALUE + b"0000-TEST")
+        return self.reply(frame)
+
+
 @pytest.fixture
-def silent_hsm() -> Iterator[SimpleNamespace]:
-    """A server that takes connections and bytes and never says a word."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield SimpleNamespace(address=server.getsockname())
+def puppet_hsm() -> Iterator[Callable[..., PuppetHsm]]:
+    """Starts HSMs that answer questions as they are told to."""
+    with ExitStack() as stack:
+
+        def start(reply: Callable[[bytes], bytes], tls: ssl.SSLContext | None = None) -> PuppetHsm:
+            puppet = PuppetHsm(socket.create_server(("127.0.0.1", 0)), reply, tls)
+            stack.callback(puppet.close)
+            return puppet
+
+        yield start
+
+
+@pytest.fixture
+def silent_hsm(puppet_hsm: Any) -> PuppetHsm:
+    """A server that takes connections and bytes, and says that it is well and not a word more."""
+    puppet: PuppetHsm = puppet_hsm(lambda _: b"")
+    return puppet
 
 
 class SwitchLink:
