@@ -13,7 +13,6 @@ import hmac
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from processor.core.identity import Identity
 from processor.iso8583.dialect import NUMBERS
 from processor.iso8583.message import masked
 from processor.iso8583.nested import Nested
@@ -28,8 +27,9 @@ from processor.values.sensitive import Pan
 
 BIN = "999999"  # of the PANs in scrubbed traces; no payment network's
 _EXPIRY, _AUTH_CODE, _SECURITY = 14, 38, 53
-_CODES_KNOWN_MAX = 4096
 _PIN_FORMAT_DIGITS = 6  # of DE 53: how the PIN block is made, and which key it is under
+_DIGITS = b"0123456789" * 25 + b"012345"  # by byte
+_CODE_CHARACTERS = b"123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ" * 7 + b"123456789AB"  # likewise; never all zeros
 _NEVER_KEPT = frozenset((2, 34, 35, 36, 45, 52, 53, 55))  # whatever a profile says
 _ZEROS = frozenset((52, 64, 96, 128, 152))  # PIN blocks, message authentication codes and keys
 
@@ -106,8 +106,6 @@ class Scrubber(Names):
     def __init__(self, key: bytes, profiles: Iterable[Profile]) -> None:
         super().__init__(key)
         self._rooms = {profile.name: _Room(self, profile) for profile in profiles}
-        self._codes = Identity(key)
-        self._known_codes: dict[str, str] = {}
         self._pans: dict[str, str] = {}
         self._taken: set[str] = set()
 
@@ -150,18 +148,16 @@ class Scrubber(Names):
         """Six other characters, made from these."""
         if len(code) != 6:
             return code
-        if (known := self._known_codes.get(code)) is not None:  # in an answer's record, then in its reply
-            return known
-        if len(self._known_codes) >= _CODES_KNOWN_MAX:
-            self._known_codes.clear()
-        made = self._known_codes[code] = self._codes.auth_code(int.from_bytes(code.encode()[:8]))
-        return made
+        noise = hashlib.blake2b(code.encode(), digest_size=6, key=self._key, person=b"DE 38").digest()
+        return noise.translate(_CODE_CHARACTERS).decode()
 
     def filler(self, number: int, value: str) -> str:
         """Characters of the same kinds: digits for digits, A to F for letters; punctuation stays."""
         if not value:
             return value
         noise = hashlib.shake_256(self._key + f"{number}|{value}".encode()).digest(len(value))
+        if value.isdigit() and value.isascii():
+            return noise.translate(_DIGITS).decode()
         return "".join([_like(character, byte) for character, byte in zip(value, noise, strict=True)])
 
     def _made_pan(self, name: str, length: int) -> str:

@@ -1,12 +1,26 @@
 """From what a recorder noted to the lines of a trace. Runs where it holds nobody up, after the fact."""
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterable
 
 import msgspec
 
 from processor.book.state import Transaction
-from processor.iso8583.message import Message
+from processor.replay import trace
+from processor.replay.notes import (
+    AnswerNote,
+    CommandNote,
+    DidNote,
+    Event,
+    FactsNote,
+    FrameNote,
+    LapseNote,
+    LateNote,
+    Note,
+    ShedNote,
+    SilentNote,
+    SyncNote,
+    TouchedNote,
+)
 from processor.replay.scrub import Names, card_digits
 from processor.replay.touched import Figures, Touched
 from processor.replay.trace import (
@@ -16,11 +30,9 @@ from processor.replay.trace import (
     Arrived,
     Did,
     Durable,
-    Event,
     Item,
     Lapsed,
     PostingStart,
-    Refused,
     Sent,
     Start,
     TransactionStart,
@@ -28,107 +40,22 @@ from processor.replay.trace import (
 )
 from processor.values.cards import Card
 from processor.values.commands import ExpireHolds, IssueCard, Sign
-from processor.values.facts import Facts
-from processor.values.outcome import Reply, Verdict
-from processor.values.requests import Request
+from processor.values.outcome import Reply
 from processor.values.sensitive import Pan, Tokens
 
-Fate = Literal["sent", "silence", "unwritable", "gone"]
 
+class _Made:
+    """What handling the event at hand made so far."""
 
-class Noted:
-    """One event, with what handling it made: ``sent`` are the answers that left meanwhile."""
-
-    __slots__ = ("did", "late", "sent", "silent", "touched")
+    __slots__ = ("did", "late", "sent", "shed", "silent", "start")
 
     def __init__(self) -> None:
         self.did: list[Did] = []
         self.silent: list[int] = []
-        self.sent: list[NotedAnswer] = []
-        self.touched: Touched | None = None
-
-
-class NotedFrame(Noted):
-    """A frame: ``card`` is the token of its card, if it was recognised and has one."""
-
-    __slots__ = ("card", "frame", "link", "message", "ms", "network", "number", "refused", "shed")
-
-    def __init__(
-        self,
-        number: int,
-        link: int,
-        network: str,
-        ms: int,
-        frame: bytes,
-        message: Message,
-        card: str,
-        refused: Refused | None = None,
-    ) -> None:
-        super().__init__()
-        self.number = number
-        self.link = link
-        self.network = network
-        self.ms = ms
-        self.frame = frame
-        self.message = message
-        self.card = card
-        self.refused = refused
-        self.shed = False
-
-
-class NotedFacts(Noted):
-    """The HSM spoke."""
-
-    __slots__ = ("facts", "number")
-
-    def __init__(self, number: int, facts: Facts) -> None:
-        super().__init__()
-        self.number = number
-        self.facts = facts
-
-
-class NotedLapse(Noted):
-    """A deadline passed."""
-
-    __slots__ = ("number",)
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-
-class NotedSync(Noted):
-    """Records reached the disk; ``late`` are frames whose answers were too late by then."""
-
-    __slots__ = ("sequence",)
-
-    def __init__(self, sequence: int) -> None:
-        super().__init__()
-        self.sequence = sequence
         self.late: list[int] = []
-
-
-class NotedCommand(Noted):
-    """A command that no frame brought."""
-
-    __slots__ = ("command",)
-
-    def __init__(self, command: ExpireHolds | IssueCard | Sign) -> None:
-        super().__init__()
-        self.command = command
-
-
-class NotedAnswer(msgspec.Struct, frozen=True, gc=False):
-    """What became of frame ``number``: its ``reply`` and the bytes of it, where one was written."""
-
-    number: int
-    network: str
-    asked: Message
-    fate: Fate
-    reply: Message | None
-    data: bytes
-    sequence: int
-    verdicts: tuple[Verdict, ...]
+        self.sent: list[Sent] = []
+        self.start: Start | None = None
+        self.shed = False
 
 
 class Teller:
@@ -139,84 +66,107 @@ class Teller:
         self._tokens = tokens
         self._raw = raw
         self._pans: set[str] = set()
+        self._asked: dict[int, dict[int, str]] = {}  # by frame, until it is answered
+        self._event: Event | None = None
+        self._made = _Made()
 
-    def tell(self, noted: Noted) -> Iterator[Item]:
-        """The lines of one event: what it touched, itself, and the answers that left."""
-        start = self._start(noted.touched) if noted.touched is not None else None
-        if isinstance(noted, NotedFrame) and noted.card and (alias := self._alias(noted)):
+    def tell(self, notes: Iterable[Note]) -> list[Item]:
+        """The lines of every event that is over: what it touched, itself, and the answers that left."""
+        lines: list[Item] = []
+        for note in notes:
+            match note:
+                case AnswerNote():
+                    self._made.sent.append(self._answer(note))
+                case DidNote(sequence, sequenced_ms, code):
+                    told = self._names.auth_code(code) if code else ""
+                    self._made.did.append((sequence, sequenced_ms, told))
+                case FrameNote():
+                    lines += self.rest()
+                    self._event = note
+                    if note.card:
+                        self._asked[note.number] = note.elements
+                case FactsNote() | SyncNote() | LapseNote() | CommandNote():
+                    lines += self.rest()
+                    self._event = note
+                case TouchedNote(touched):
+                    self._made.start = self._start(touched)
+                case _:
+                    self._mark(note)
+        return lines
+
+    def _mark(self, note: Note) -> None:
+        """What is rarer."""
+        match note:
+            case SilentNote(number):
+                self._made.silent.append(number)
+            case LateNote(number):
+                self._made.late.append(number)
+            case ShedNote():
+                self._made.shed = True
+            case _:
+                raise AssertionError("begin and end are nothing that happened")
+
+    def rest(self) -> list[Item]:
+        """The lines of the event at hand, which is over."""
+        event, made = self._event, self._made
+        self._event, self._made = None, _Made()
+        if event is None:
+            return list(made.sent)
+        start = made.start
+        if type(event) is FrameNote and event.card and (alias := self._alias(event)):
             start = msgspec.structs.replace(start or Start(), pans=alias)
-        if start is not None:
-            yield start
-        if type(noted) is not Noted:  # which is answers only
-            yield self._event(noted)
-        for answer in noted.sent:
-            yield self._answer(answer)
+        line = self._line(event, made)
+        return [line, *made.sent] if start is None else [start, line, *made.sent]
 
-    def account(self, figures: Figures) -> AccountStart:
-        """An account as the trace names it."""
-        name, currency, ledger_minor, held_minor = figures
-        return AccountStart(self._names.account(name), currency, ledger_minor, held_minor)
-
-    def _alias(self, noted: NotedFrame) -> dict[str, str]:
+    def _alias(self, frame: FrameNote) -> dict[str, str]:
         """The PAN that stands for the frame's card, the first time it is seen."""
-        pan = self._names.pan(noted.card, card_digits(noted.message.elements))
+        pan = self._names.pan(frame.card, card_digits(frame.elements))
         if pan in self._pans:
             return {}
         self._pans.add(pan)
-        return {pan: self._names.token(noted.card)}
+        return {pan: self._names.token(frame.card)}
 
-    def _event(self, noted: Noted) -> Event:
-        did, silent = tuple(map(self._did, noted.did)), tuple(noted.silent)
-        match noted:
-            case NotedFrame():
-                return self._frame(noted, did, silent)
-            case NotedFacts():
-                facts = noted.facts
+    def _line(self, event: Event, made: _Made) -> trace.Event:
+        did, silent = tuple(made.did), tuple(made.silent)
+        match event:
+            case FrameNote():
+                return self._frame(event, did, silent, shed=made.shed)
+            case FactsNote(number, facts):
                 return Verified(
-                    n=noted.number,
+                    n=number,
                     cvv=facts.cvv,
                     pin=facts.pin,
                     card_version=facts.card_version,
                     did=did,
                     silent=silent,
                 )
-            case NotedLapse():
-                return Lapsed(n=noted.number, did=did, silent=silent)
-            case NotedSync():
-                return Durable(sequence=noted.sequence, late=tuple(noted.late), did=did, silent=silent)
-            case NotedCommand():
-                return Administered(command=self._command(noted.command), did=did, silent=silent)
-            case _:
-                raise AssertionError("an event is of one of these kinds")
+            case LapseNote(number):
+                return Lapsed(n=number, did=did, silent=silent)
+            case SyncNote(sequence):
+                return Durable(sequence=sequence, late=tuple(made.late), did=did, silent=silent)
+            case CommandNote(command):
+                return Administered(command=self._command(command), did=did, silent=silent)
 
-    def _did(self, did: Did) -> Did:
-        sequence, sequenced_ms, code = did
-        return (sequence, sequenced_ms, self._names.auth_code(code)) if code else did
-
-    def _frame(self, noted: NotedFrame, did: tuple[Did, ...], silent: tuple[int, ...]) -> Arrived:
-        n, link, network, ms, message = noted.number, noted.link, noted.network, noted.ms, noted.message
+    def _frame(
+        self, note: FrameNote, did: tuple[Did, ...], silent: tuple[int, ...], *, shed: bool
+    ) -> Arrived:
+        n, link, network, ms = note.number, note.link, note.network, note.ms
         if self._raw:
+            told = note.frame.hex()
             return Arrived(
-                n=n,
-                link=link,
-                network=network,
-                ms=ms,
-                hex=noted.frame.hex(),
-                shed=noted.shed,
-                did=did,
-                silent=silent,
+                n=n, link=link, network=network, ms=ms, hex=told, shed=shed, did=did, silent=silent
             )
-        token = noted.card or self._token(message.elements)
+        token = note.card or self._token(note.elements)
         return Arrived(
             n=n,
             link=link,
             network=network,
             ms=ms,
-            mti=message.mti,
-            header=message.header.hex(),
-            elements=self._names.message(network, message.elements, token),
-            refused=noted.refused,
-            shed=noted.shed,
+            mti=note.mti,
+            header=note.header.hex(),
+            elements=self._names.message(network, note.elements, token),
+            refused=note.refused,
+            shed=shed,
             did=did,
             silent=silent,
         )
@@ -228,32 +178,28 @@ class Teller:
         except ValueError:
             return ""
 
-    def _answer(self, answer: NotedAnswer) -> Sent:
-        refusals = tuple([verdict for verdict in answer.verdicts if verdict.reason is not None])
-        reply = answer.reply
-        if reply is None or self._raw:
+    def _answer(self, note: AnswerNote) -> Sent:
+        known = self._asked.pop(note.number, None)
+        if not note.mti:
             return Sent(
-                n=answer.number,
-                sequence=answer.sequence,
-                what=answer.fate,
-                hex=answer.data.hex(),
-                refusals=refusals,
+                n=note.number,
+                sequence=note.sequence,
+                what=note.fate,
+                hex=note.data.hex(),
+                refusals=note.refusals,
             )
-        asked, ours, echo = answer.asked.elements, {}, []
-        for number, value in reply.elements.items():
-            if asked.get(number) == value:
-                echo.append(number)
-            else:
-                ours[number] = value
+        asked, elements = note.asked if note.asked is not None else known, note.elements
+        assert asked is not None, "a frame with a card is answered once"
+        ours = {number: value for number, value in elements.items() if asked.get(number) != value}
         return Sent(
-            n=answer.number,
-            sequence=answer.sequence,
-            what=answer.fate,
-            mti=reply.mti,
-            header=reply.header.hex(),
-            echo=tuple(echo),
-            elements=self._names.message(answer.network, ours, ""),
-            refusals=refusals,
+            n=note.number,
+            sequence=note.sequence,
+            what=note.fate,
+            mti=note.mti,
+            header=note.header.hex(),
+            echo=tuple([number for number in elements if number not in ours]),
+            elements=self._names.message(note.network, ours, ""),
+            refusals=note.refusals,
         )
 
     def _command(self, command: ExpireHolds | IssueCard | Sign) -> ExpireHolds | IssueCard | Sign:
@@ -265,7 +211,7 @@ class Teller:
         names = self._names
         return Start(
             cards=tuple(map(self._card, touched.cards)),
-            accounts=tuple(map(self.account, touched.accounts)),
+            accounts=tuple(map(self._account, touched.accounts)),
             usage={names.token(card): (day, count, minor) for card, day, count, minor in touched.usage},
             transactions={number: self._transaction(t) for number, t in touched.transactions},
             names={names.match_key(key): number for key, number in touched.names},
@@ -276,6 +222,11 @@ class Teller:
                 for key, answer in touched.answers
             },
         )
+
+    def _account(self, figures: Figures) -> AccountStart:
+        """An account as the trace names it."""
+        name, currency, ledger_minor, held_minor = figures
+        return AccountStart(self._names.account(name), currency, ledger_minor, held_minor)
 
     def _reply(self, reply: Reply) -> Reply:
         return msgspec.structs.replace(reply, auth_code=self._names.auth_code(reply.auth_code))
@@ -319,8 +270,3 @@ class Teller:
             t.expires_ms,
             t.hold_class,
         )
-
-
-def card_of(request: object) -> str:
-    """The token of a request's card, empty for a message about no card."""
-    return request.card if isinstance(request, Request) else ""

@@ -1,19 +1,13 @@
-"""Records a trace: notes what happens on the loop, and lets a thread tell, hash and write it.
+"""Records a trace: notes what happens on the loop, and hands the notes to a process that writes them.
 
-Recording never blocks: what the thread cannot take in time, or the disk cannot hold, ends the trace and
+Recording never blocks: what that process cannot take in time, or the disk cannot hold, ends the trace and
 nothing else. Notes are of values that do not change any more, so telling them later tells what was.
 """
 
-import contextlib
-import hashlib
-import hmac
-import io
 import os
 import re
 import secrets
-import threading
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -24,114 +18,38 @@ from processor.core.desk import Flight
 from processor.core.executor import LOGIC
 from processor.iso8583.message import Message
 from processor.networks.profile import Profile
-from processor.replay.scrub import Names, Scrubber
-from processor.replay.teller import (
+from processor.replay.notes import (
+    AnswerNote,
+    BeginNote,
+    CommandNote,
+    DidNote,
+    FactsNote,
     Fate,
-    Noted,
-    NotedAnswer,
-    NotedCommand,
-    NotedFacts,
-    NotedFrame,
-    NotedLapse,
-    NotedSync,
-    Teller,
-    card_of,
+    FrameNote,
+    LapseNote,
+    LateNote,
+    Note,
+    ShedNote,
+    SilentNote,
+    SyncNote,
+    TouchedNote,
 )
 from processor.replay.touched import SHARED, Reach, figures
-from processor.replay.trace import FORMAT, MARK_EVERY, End, Header, Lost, Mark, Refused
+from processor.replay.trace import FORMAT, AccountStart, Header, Refused
 from processor.services.log import Log
+from processor.services.trace_feed import Feed, Writer, start_writer
 from processor.values.commands import Command, ExpireHolds, IssueCard, Sign
 from processor.values.errors import ConfigError, DecodeError, Unsupported
 from processor.values.facts import Facts
 from processor.values.outcome import Outcome
 from processor.values.reasons import Reason
-from processor.values.requests import NetworkManagement, Signal
-from processor.values.sensitive import Tokens
-
-WAITING_MAX = 32_768  # events noted and not yet written
-WRITE_EVERY_S = 0.02
-LAST_LINES_S = 30.0  # how long the end of the process waits for the trace to be whole
+from processor.values.requests import NetworkManagement, Request, Signal
 
 _DIGITS = re.compile("[0-9]{12,19}")
 _WITH_PAN = (2, 34, 35, 36, 45)  # elements that name a card
 _SIGNS = frozenset((Signal.SIGN_ON, Signal.SIGN_OFF))
-
-
-class TraceFile:
-    """The file of one trace: lines, marks, end. Used by one thread."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except FileExistsError:
-            raise ConfigError([f"{path}: exists already; a trace is never written over"]) from None
-        except OSError as error:
-            raise ConfigError([f"{path}: {error.strerror}"]) from None
-        self._file = io.FileIO(descriptor, "wb")
-        self._path = path
-        self._encode = msgspec.json.Encoder().encode
-        self._hash = hashlib.sha256()
-        self._lines = self._since_mark = self._hashed = 0  # of ``_pending``, so many are in the hash
-        self._pending: list[bytes] = []
-        self._good = (0, 0, 0, self._hash.copy())  # bytes, lines, lines since a mark, hash: what is written
-
-    def add(self, line: msgspec.Struct) -> None:
-        """Queue a line, and the mark that is due after it."""
-        self._put(line)
-        self._since_mark += 1
-        if self._since_mark == MARK_EVERY:
-            self._put(Mark(lines=self._lines, sha256=self._digest()))
-            self._since_mark = 0
-
-    def flush(self) -> None:
-        """Write what is queued.
-
-        Raises:
-            OSError: the disk is full or fails; ``end`` can still be tried.
-        """
-        self._digest()
-        data, self._pending, self._hashed = b"".join(self._pending), [], 0
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._file.write(rest) :]
-        self._good = (self._good[0] + len(data), self._lines, self._since_mark, self._hash.copy())
-
-    def flush_when_large(self) -> None:
-        """Write what is queued once it is worth a write."""
-        if len(self._pending) >= MARK_EVERY:
-            self.flush()
-
-    def discard(self) -> None:
-        """Leave no file."""
-        self._file.close()
-        self._path.unlink(missing_ok=True)
-
-    def end(self, lost: str = "") -> None:
-        """Close the file with its last lines; ``lost`` is why not everything is in it. Never raises."""
-        with contextlib.suppress(OSError):
-            self._back_to_good()
-            if lost:
-                self.add(Lost(reason=lost))
-            self._put(End(lines=self._lines, sha256=self._digest()))
-            self.flush()
-        self._file.close()
-
-    def _back_to_good(self) -> None:
-        """Forget what could not be written whole."""
-        size, self._lines, self._since_mark, self._hash = self._good
-        self._pending, self._hashed = [], 0
-        self._file.truncate(size)
-        self._file.seek(size)
-
-    def _put(self, line: msgspec.Struct) -> None:
-        self._lines += 1
-        self._pending.append(self._encode(line) + b"\n")
-
-    def _digest(self) -> str:
-        """The hash of all lines so far: many at once, which leaves the interpreter to others meanwhile."""
-        self._hash.update(b"".join(self._pending[self._hashed :]))
-        self._hashed = len(self._pending)
-        return self._hash.hexdigest()
+_ADMINISTERED = (Sign, ExpireHolds, IssueCard)
+_NOTHING, _FRAME, _SYNC, _OTHER = range(4)  # the kind of event at hand; NOTHING is one that is not recorded
 
 
 class TraceOrder(msgspec.Struct, frozen=True):
@@ -146,81 +64,94 @@ class TraceOrder(msgspec.Struct, frozen=True):
         return bool(self.test_bins)
 
 
-def names_for(order: TraceOrder, pan_token_key: bytes, profiles: Iterable[Profile]) -> Names:
-    """How the trace names cards and accounts: under a key of its own, made from the PAN-token key."""
-    key = hmac.digest(pan_token_key, b"names in traces", hashlib.sha256)
-    return Names(key) if order.raw else Scrubber(key, profiles)
-
-
 class Recorder:
     """Notes what the desk, the core, the journal and the links are told, in order.
 
     Made before anything is served; nothing is noted before ``begin``. A method of the loop never waits.
     """
 
-    def __init__(self, order: TraceOrder, names: Names, tokens: Tokens, log: Log) -> None:
+    def __init__(
+        self,
+        order: TraceOrder,
+        pan_token_key: bytes,
+        log: Log,
+        start: Callable[[int], Writer] = start_writer,
+    ) -> None:
         self._order = order
-        self._names = names
-        self._tokens = tokens
+        self._raw = order.raw
+        self._key = pan_token_key
         self._log = log
-        self._file = TraceFile(order.path)
-        self._noted: deque[Noted] = deque()
-        self._at: Noted | None = None  # the event at hand; None where it is not recorded
+        self._start = start
+        self._file = _create(order.path)
+        self._feed: Feed | None = None
+        self._at = _NOTHING
         self._on = self._closed = False
         self._signing = False  # the frame at hand is a sign-on or sign-off that was not decided yet
-        self._lost = ""  # why nothing more can be recorded
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._write, name="trace", daemon=True)
         self._frames = self._links = 0
+        self._open: set[int] = set()  # frames whose elements the writer keeps until they are answered
         self.left_out = 0  # frames that a raw trace must not have
 
     def begin(self, state: State, *, began_ms: int, policy: str, profiles: Iterable[Profile]) -> None:
         """Begin with the state as it is; ``policy`` is the text of the rules.
 
         Raises:
-            OSError: not even the header can be written.
+            OSError: the process that writes it cannot be started.
         """
-        self._teller = Teller(self._names, self._tokens, raw=self._order.raw)
         self._reach = Reach(state)
         shared = [a for a in state.accounts.values() if a.name.startswith(SHARED)]
         header = Header(
             format=FORMAT,
-            kind="raw" if self._order.raw else "scrubbed",
+            kind="raw" if self._raw else "scrubbed",
             standin=metadata.version("standin"),
             logic=LOGIC,
             began_ms=began_ms,
             sequence=state.sequence,
             sequenced_ms=state.sequenced_ms,
             signed_on=dict(state.signed_on),
-            accounts=tuple(self._teller.account(figures(account)) for account in shared),
+            accounts=tuple(AccountStart(*figures(account)) for account in shared),
             secret=secrets.token_hex(32),
             policy=policy,
             profiles=tuple(profiles),
         )
-        self._file.add(header)
-        self._file.flush()
+        self._feed = Feed(self._start(self._file))
+        os.close(self._file)
+        self._add = self._feed.add
+        self._add(BeginNote(header, self._key))
+        self._feed.hand_over()
         self._on = True
-        self._thread.start()
 
     def close(self) -> None:
         """Write what is noted, and the end; where nothing was begun, leave nothing. Once is enough."""
         if self._closed:
             return
         self._closed = True
-        if self._thread.ident is None:
-            self._file.discard()
+        if self._feed is None:
+            os.close(self._file)
+            self._order.path.unlink(missing_ok=True)
             return
-        self._next(None)
+        self._over()
+        if self._on:
+            self._feed.end()
         self._on = False
-        self._stopping.set()
-        self._thread.join(LAST_LINES_S)
         self._log.info(
             "trace ended",
             file=str(self._order.path),
             frames=self._frames,
             left_out=self.left_out,
-            reason=self._lost or "stopped",
+            reason=self._feed.finish() or "stopped",
         )
+
+    def hand_over(self) -> None:
+        """Give what is noted so far to the process that writes it; no event is at hand any more."""
+        feed = self._feed
+        if feed is None or self._closed:
+            return
+        self._over()  # so that what ends here ends whole
+        feed.hand_over()
+        if feed.lost and self._on:
+            self._on = False
+            feed.end()
+            self._log.error("trace lost", file=str(self._order.path), reason=feed.lost)
 
     def link(self) -> int:
         """A number for a new link."""
@@ -233,9 +164,12 @@ class Recorder:
         self, link: int, network: str, ms: int, frame: bytes, message: Message, request: object
     ) -> int:
         """A frame was recognised; its number, 0 if it is not recorded."""
-        if not self._may_be_told(message, whole=True):
+        if self._raw and not self._may_be_told(message, whole=True):
             return self._leave_out(network)
-        number = self._begin_frame(link, network, ms, frame, message, card_of(request))
+        card = request.card if isinstance(request, Request) else ""
+        number = self._begin_frame(link, network, ms, frame, message, card)
+        if card and number:
+            self._open.add(number)
         self._signing = isinstance(request, NetworkManagement) and request.signal in _SIGNS
         return number
 
@@ -253,7 +187,7 @@ class Recorder:
             why = Refused(Reason.FORMAT_ERROR, error.element, error.offset, error.rule)
         else:
             why = Refused(Reason.UNSUPPORTED_TRANSACTION, 0, -1, str(error))
-        if not self._may_be_told(message, whole=why.offset < 0):
+        if self._raw and not self._may_be_told(message, whole=why.offset < 0):
             return self._leave_out(network)
         return self._begin_frame(link, network, ms, frame, message, "", why)
 
@@ -270,67 +204,74 @@ class Recorder:
         """A frame was answered, or will not be."""
         if not (number and self._on):
             return
-        if (at := self._at) is None:
-            at = self._at = Noted()
-        if outcome.reply.reason is Reason.OVERLOADED and isinstance(at, NotedFrame):
-            at.shed = True
-        at.sent.append(
-            NotedAnswer(number, network, asked, fate, reply, data, outcome.sequence, outcome.verdicts)
-        )
+        if outcome.reply.reason is Reason.OVERLOADED and self._at is _FRAME:
+            self._add(ShedNote())
+        refusals = tuple([verdict for verdict in outcome.verdicts if verdict.reason is not None])
+        kept, sequence = number in self._open, outcome.sequence
+        self._open.discard(number)
+        if reply is None or self._raw:
+            self._add(AnswerNote(number, network, fate, sequence, refusals, data))
+            return
+        mti, header, elements = reply.mti, reply.header, reply.elements
+        known = None if kept else asked.elements
+        self._add(AnswerNote(number, network, fate, sequence, refusals, b"", mti, header, elements, known))
 
     # What the journal's writer tells.
 
     def durable(self, sequence: int) -> None:
         """Records are on disk, and their answers are about to be released."""
-        self._next(NotedSync(sequence))
+        if self._feed is not None and self._feed.is_due:
+            self.hand_over()
+        self._next(SyncNote(sequence), _SYNC)
 
     # What the desk tells: see DeskWitness.
 
     def admitted(self, flight: Flight) -> None:
         """The frame at hand is worked out."""
-        if isinstance(self._at, NotedFrame):
-            flight.number = self._at.number
+        if self._at is _FRAME:
+            flight.number = self._frames
             self._reach.card(flight.request.card)
 
     def unasked(self, flight: Flight) -> None:
         """The HSM could not be asked."""
-        if self._at is not None and flight.number:
-            self._at.silent.append(flight.number)
+        if self._at is not _NOTHING and flight.number:
+            self._add(SilentNote(flight.number))
 
     def verified(self, flight: Flight, facts: Facts) -> None:
         """The HSM spoke."""
-        self._next(NotedFacts(flight.number, facts) if flight.number else None)
+        if flight.number:
+            self._next(FactsNote(flight.number, facts))
+        else:
+            self._over()
 
     def lapsed(self, flight: Flight) -> None:
         """A deadline passed; where that is found while answers are released, it belongs before them."""
-        if isinstance(self._at, NotedSync) and flight.number:
-            self._at.late.append(flight.number)
+        if not flight.number:
+            self._over()
+        elif self._at is _SYNC:
+            self._add(LateNote(flight.number))
         else:
-            self._next(NotedLapse(flight.number) if flight.number else None)
+            self._next(LapseNote(flight.number))
 
     # What the core tells: see CoreWitness.
 
     def decided(self, command: Command, outcome: Outcome, sequenced_ms: int) -> None:
         """A command was decided."""
-        if isinstance(command, Sign | ExpireHolds | IssueCard):
+        if isinstance(command, _ADMINISTERED):
             if not (self._signing and isinstance(command, Sign)):
-                self._next(NotedCommand(command))
+                self._next(CommandNote(command))
             self._signing = False
-        at = self._at
-        if at is None or type(at) is Noted:
-            return
-        self._reach.of(command, sequenced_ms)
-        at.did.append((outcome.sequence, sequenced_ms, outcome.reply.auth_code))
+        if self._at is not _NOTHING:
+            self._reach.of(command, sequenced_ms)
+            self._add(DidNote(outcome.sequence, sequenced_ms, outcome.reply.auth_code))
 
     def answered_before(self, key: str, answer: Answer) -> None:
         """A stored answer was looked at."""
-        if self._at is not None:
+        if self._at is not _NOTHING:
             self._reach.answered(key, answer)
 
     def _may_be_told(self, message: Message, *, whole: bool) -> bool:
         """Whether a raw trace may have this frame: it is of a test card, or of none and read to its end."""
-        if not self._order.raw:
-            return True
         named = [message.elements[number] for number in _WITH_PAN if number in message.elements]
         runs = [_DIGITS.search(value) for value in named]
         return (whole or bool(named)) and all(
@@ -341,7 +282,7 @@ class Recorder:
         if self._on:
             self.left_out += 1
             self._log.warning("frame not recorded", network=network, reason="not of a test card")
-        self._next(None)
+        self._over()
         return 0
 
     def _begin_frame(
@@ -357,46 +298,47 @@ class Recorder:
         if not self._on:
             return 0
         self._frames += 1
-        self._next(NotedFrame(self._frames, link, network, ms, frame, message, card, refused))
+        self._next(
+            FrameNote(
+                self._frames,
+                link,
+                network,
+                ms,
+                message.mti,
+                message.header,
+                message.elements,
+                card,
+                refused,
+                frame if self._raw else b"",
+            ),
+            _FRAME,
+        )
         return self._frames
 
-    def _next(self, noted: Noted | None) -> None:
-        """The event at hand is over; another begins, None for one that is not recorded."""
-        at, self._at = self._at, None
+    def _next(self, event: Note, at: int = _OTHER) -> None:
+        """The event at hand is over; another begins."""
+        self._over()
+        if self._on:
+            self._add(event)
+            self._at = at
+
+    def _over(self) -> None:
+        """The event at hand is over; what follows is not recorded until another begins."""
+        if self._at is not _NOTHING and (touched := self._reach.take()) is not None:
+            self._add(TouchedNote(touched))
+        self._at = _NOTHING
         self._signing = False
-        if not self._on:
-            return
-        if at is not None:
-            at.touched = self._reach.take()
-            self._noted.append(at)
-            if len(self._noted) > WAITING_MAX:
-                self._lost = "the disk or the processor's other work did not let the recorder keep up"
-                self._stopping.set()
-        if self._lost:
-            self._on = False
-            self._log.error("trace lost", file=str(self._order.path), reason=self._lost)
-            return
-        self._at = noted
 
-    # The thread.
 
-    def _write(self) -> None:
-        try:
-            while not self._stopping.wait(WRITE_EVERY_S):
-                self._write_noted()
-            self._write_noted()
-        except OSError as error:
-            self._lost = f"the disk failed: {error.strerror}"
-        except Exception as error:  # noqa: BLE001 - a trace is never worth more than what it is of
-            self._lost = (
-                f"the recorder failed: {type(error).__name__}"  # its text may quote what it was about
-            )
-        self._file.end(self._lost)
+def _create(path: Path) -> int:
+    """The trace's file, new and open.
 
-    def _write_noted(self) -> None:
-        noted, add, tell = self._noted, self._file.add, self._teller.tell
-        while noted:
-            for line in tell(noted.popleft()):
-                add(line)
-            self._file.flush_when_large()
-        self._file.flush()
+    Raises:
+        ConfigError: it is there already, or cannot be made.
+    """
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise ConfigError([f"{path}: exists already; a trace is never written over"]) from None
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror}"]) from None

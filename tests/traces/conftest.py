@@ -1,6 +1,8 @@
 """A processor without sockets, threads of its own or real time, whose recorder is the real one."""
 
+import os
 import random
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -20,8 +22,10 @@ from processor.networks.adapters import DIALECTS
 from processor.networks.profile import load_profile
 from processor.networks.recognise import Recogniser
 from processor.networks.respond import Responder, wants_answer
-from processor.services.log import Log
-from processor.services.recorder import Recorder, TraceOrder, names_for
+from processor.services.log import Lines, Log
+from processor.services.recorder import Recorder, TraceOrder
+from processor.services.trace_feed import Writer
+from processor.services.trace_writer import TraceFile, write
 from processor.values.cards import Card
 from processor.values.clock import DAY_MS
 from processor.values.commands import ExpireHolds, IssueCard, Record, Sign
@@ -113,6 +117,28 @@ class Disk:
             self.waiting.pop(0)[1]()
 
 
+def start_thread(file: int, held_back: threading.Event | None) -> Writer:
+    """The writer of a trace, in a thread in place of a process of its own; it begins when it may."""
+    source, notes = os.pipe()
+    word, sink = os.pipe()
+    trace = TraceFile(os.dup(file))
+
+    def run() -> None:
+        if held_back is not None:
+            held_back.wait()
+        with os.fdopen(source, "rb") as reader, os.fdopen(sink, "w") as said:
+            said.write(write(reader, trace))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def wait(timeout_s: float) -> int:
+        thread.join(timeout_s)
+        return 0
+
+    return Writer(notes, word, wait, lambda: None)
+
+
 class Waiting:
     """A frame that waits for its answer."""
 
@@ -144,6 +170,8 @@ class Branch:
             self.core, self.hsm, self.disk, self.clock, Limits(in_flight_max=12, transactions_max=10**6)
         )
         self.recorder: Recorder | None = None
+        self.held_back: threading.Event | None = None  # of the trace's writer
+        self.start: Callable[[int], Writer] = self._start_thread
         self.pin_block, self.cvv, self.secret = PIN_BLOCK, CVV, SECRET
         self.cvv2_element = str(cvv2(network).get(126) or cvv2(network).get(48, CVV2 * 9))
         self.replies: list[Message] = []
@@ -153,18 +181,18 @@ class Branch:
         for pan in self.pans[:-1]:  # the last one is nobody's
             self._issue(pan)
 
-    def record(self, path: Path, test_bins: tuple[str, ...] = ()) -> Recorder:
+    def record(self, path: Path, test_bins: tuple[str, ...] = (), log: Lines | None = None) -> Recorder:
         """Record from here on."""
-        recorder = self.recorder_for(path, test_bins)
+        recorder = self.recorder_for(path, test_bins, log)
         recorder.begin(self.state, began_ms=self.clock.now_ms, policy=self.policy, profiles=[self.profile])
         self.recorder = self.core.witness = self.desk.witness = recorder
         self.disk.witness = recorder.durable
         return recorder
 
-    def recorder_for(self, path: Path, test_bins: tuple[str, ...]) -> Recorder:
+    def recorder_for(self, path: Path, test_bins: tuple[str, ...], log: Lines | None = None) -> Recorder:
         """A recorder that has not begun."""
-        order, log = TraceOrder(path, test_bins), Log(self.clock, out=_Nowhere())
-        return Recorder(order, names_for(order, SECRET, [self.profile]), self.tokens, log)
+        lines = Log(self.clock, out=log or _Nowhere())
+        return Recorder(TraceOrder(path, test_bins), SECRET, lines, self.start)
 
     def handle(self, frame: bytes, link: int = 1) -> None:
         """Decode, recognise, and admit or answer."""
@@ -216,6 +244,9 @@ class Branch:
         """Release holds that nobody asked about."""
         if self.state.due_holds(self.clock.now_ms, 1):
             self.core.execute(ExpireHolds(1000, self.clock.now_ms), self.clock.now_ms)
+
+    def _start_thread(self, file: int) -> Writer:
+        return start_thread(file, self.held_back)
 
     def _tell(self, number: int, asked: Message, outcome: Outcome, fate: str) -> None:
         if self.recorder is not None and number:

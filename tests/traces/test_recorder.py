@@ -3,17 +3,37 @@
 import errno
 import os
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from processor.iso8583.message import Message
 from processor.replay.frozen import replay
-from processor.replay.trace import Arrived, Lost, Sent, Trace
-from processor.services import recorder as module
-from processor.services.recorder import TraceFile
+from processor.replay.trace import Lost, Sent, Trace, TraceError
+from processor.services import trace_feed, trace_writer
+from processor.services.log import Log
+from processor.services.recorder import Recorder, TraceOrder
+from processor.services.trace_feed import Writer, start_writer
+from processor.services.trace_writer import TraceFile, write
+from processor.values.clock import SystemClock
 from processor.values.errors import ConfigError
+
+
+class Lines:
+    """What the log says."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> None:
+        self.text += text
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
 
 Recorded = Callable[..., tuple[Path, Any]]
 
@@ -30,6 +50,10 @@ def _all_equal(path: Path) -> int:
     return len(pairs)
 
 
+def _recorder_for(path: Path, log: Lines | None = None) -> Recorder:
+    return Recorder(TraceOrder(path), bytes(32), Log(SystemClock(), out=log or Lines()))
+
+
 def test_only_the_owner_may_read_a_trace(recorded: Recorded) -> None:
     path, _ = recorded(0, steps=20)
 
@@ -40,9 +64,9 @@ def test_a_trace_is_never_written_over(tmp_path: Path) -> None:
     (tmp_path / "yesterday").write_text("precious")
 
     with pytest.raises(ConfigError, match="exists already"):
-        TraceFile(tmp_path / "yesterday")
+        _recorder_for(tmp_path / "yesterday")
     with pytest.raises(ConfigError, match="No such file"):
-        TraceFile(tmp_path / "no folder" / "today")
+        _recorder_for(tmp_path / "no folder" / "today")
 
     assert (tmp_path / "yesterday").read_text() == "precious"
 
@@ -81,24 +105,133 @@ def test_frames_of_other_cards_are_not_in_a_raw_trace(crowded: Callable[..., Any
     assert replayed.items() <= recorded.items()  # under the numbers that the journal has
 
 
-def test_a_queue_that_is_full_ends_the_trace_and_says_so(
+def test_a_writer_that_does_not_keep_up_ends_the_trace_and_says_so(
     crowded: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nobody reads the notes before the traffic is over: nothing waits for that."""
     branch, crowd = crowded(1)
-    monkeypatch.setattr(module, "WAITING_MAX", 40)
-    monkeypatch.setattr(module, "WRITE_EVERY_S", 60.0)
+    monkeypatch.setattr(trace_feed, "WAITING_BYTES_MAX", 100_000)
+    monkeypatch.setattr(trace_feed, "PIPE_BYTES", 4096)
+    branch.held_back = threading.Event()
     recorder = branch.record(tmp_path / "trace")
-    for _ in range(300):
+    for _ in range(1200):
         crowd.step()
     branch.finish()
+    branch.held_back.set()
     recorder.close()
 
     items = _items(tmp_path / "trace")
     assert isinstance(items[-1], Lost)
     assert "keep up" in items[-1].reason
-    assert 0 < sum(isinstance(item, Arrived) for item in items) <= 41
-    assert _all_equal(tmp_path / "trace") > 0
-    assert branch.replies[-1] is not None
+    assert 0 < _all_equal(tmp_path / "trace") < branch.answers
+
+
+def test_a_trace_that_is_lost_ends_behind_a_whole_event(
+    crowded: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the last question touched is told, too: here an answer that was given before."""
+    branch, crowd = crowded(1)
+    crowd.buy(branch.pans[0], 100)
+    recorder = branch.record(tmp_path / "trace")
+    monkeypatch.setattr(trace_feed, "WAITING_BYTES_MAX", -1)
+    branch.handle(branch.frame(*crowd.said[-1]))
+    recorder.hand_over()
+    recorder.close()
+
+    assert isinstance(_items(tmp_path / "trace")[-1], Lost)
+    assert _all_equal(tmp_path / "trace") == 1
+
+
+def test_a_writer_that_dies_ends_the_trace_and_nothing_else(
+    crowded: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The real process, killed amid the traffic."""
+    branch, crowd = crowded(1)
+    writers: list[Writer] = []
+
+    def start(file: int) -> Writer:
+        writers.append(start_writer(file))
+        return writers[0]
+
+    branch.start, lines = start, Lines()
+    recorder = branch.record(tmp_path / "trace", log=lines)
+    for _ in range(100):
+        crowd.step()
+    writers[0].kill()
+    writers[0].wait(10)
+    for _ in range(600):
+        crowd.step()
+    branch.finish()
+    recorder.close()
+
+    assert "trace lost" in lines.text
+    assert "the process that writes it has ended" in lines.text
+    assert len(branch.replies) > 200
+    with pytest.raises(TraceError):
+        _items(tmp_path / "trace")
+
+
+def test_a_note_that_cannot_be_made_ends_the_trace_and_nothing_else(
+    crowded: Callable[..., Any], tmp_path: Path
+) -> None:
+    """No codec gives half a surrogate pair; if one did, the frame would still be served."""
+    branch, crowd = crowded(1)
+    lines = Lines()
+    recorder = branch.record(tmp_path / "trace", log=lines)
+    for _ in range(300):
+        crowd.step()
+    recorder.hand_over()
+    number = recorder.arrived(1, "visa-like", 0, b"", Message(b"", "0800", {43: "\ud800"}), None)
+    for _ in range(300):
+        crowd.step()
+    branch.finish()
+    recorder.close()
+
+    assert number > 0
+    assert "trace lost" in lines.text
+    lost = _items(tmp_path / "trace")[-1]
+    assert isinstance(lost, Lost)
+    assert lost.reason == "the recorder failed: UnicodeEncodeError"
+    assert 0 < _all_equal(tmp_path / "trace") < branch.answers
+
+
+def test_what_was_noted_is_written_though_nothing_happens(
+    crowded: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A handful of notes is no batch; whoever keeps house hands them over."""
+    branch, crowd = crowded(1)
+    recorder = branch.record(tmp_path / "trace")
+    crowd.buy()
+    recorder.hand_over()
+    recorder.close()
+
+    assert _all_equal(tmp_path / "trace") == 1
+
+
+def test_the_process_that_writes_does_what_its_thread_does_here(
+    crowded: Callable[..., Any], tmp_path: Path
+) -> None:
+    branch, crowd = crowded(2)
+    branch.start = start_writer
+    recorder = branch.record(tmp_path / "trace")
+    for _ in range(900):
+        crowd.step()
+    branch.finish()
+    recorder.close()
+
+    assert _all_equal(tmp_path / "trace") == branch.answers > 50
+    assert stat.S_IMODE((tmp_path / "trace").stat().st_mode) == 0o600
+
+
+def test_a_pipe_that_ends_without_a_last_note_leaves_a_trace_without_end(tmp_path: Path) -> None:
+    source, notes = os.pipe()
+    os.write(notes, b"\0\0\1\0 cut")
+    os.close(notes)
+    with os.fdopen(source, "rb") as reader, (tmp_path / "trace").open("wb") as file:
+        said = write(reader, TraceFile(os.dup(file.fileno())))
+
+    assert said == "the processor ended without ending the trace"
+    assert (tmp_path / "trace").read_bytes() == b""
 
 
 class _FullDisk:
@@ -125,8 +258,8 @@ class _FullDisk:
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Traces that fit into 100,000 bytes."""
-    real = module.io.FileIO
-    monkeypatch.setattr(module.io, "FileIO", lambda *args: _FullDisk(real(*args), 100_000))
+    real = trace_writer.io.FileIO
+    monkeypatch.setattr(trace_writer.io, "FileIO", lambda *args: _FullDisk(real(*args), 100_000))
 
 
 @pytest.mark.usefixtures("full_disk")
@@ -153,7 +286,7 @@ def test_a_fault_of_the_recorder_itself_ends_the_trace_only(
         raise KeyError(branch.pans[0])
 
     recorder = branch.record(tmp_path / "trace")
-    monkeypatch.setattr(module.Teller, "_answer", fail)
+    monkeypatch.setattr(trace_writer.Teller, "_answer", fail)
     for _ in range(200):
         crowd.step()
     branch.finish()
