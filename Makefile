@@ -31,6 +31,10 @@ bench: .venv/installed
 	@.venv/bin/uv sync --quiet --frozen --inexact --group bench --python .venv/bin/python
 	.venv/bin/python benchmarks/bench_codec.py
 	.venv/bin/python benchmarks/bench_links.py
+	.venv/bin/python benchmarks/bench_hsm.py
+	.venv/bin/python benchmarks/bench_replay.py
+	.venv/bin/python benchmarks/bench_http.py
+	.venv/bin/python benchmarks/bench_observe.py
 	.venv/bin/python benchmarks/bench_end_to_end.py
 
 # 5.5 million damaged messages, about a quarter of an hour; docs/fuzzing.md has a recorded run.
