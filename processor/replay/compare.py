@@ -111,6 +111,10 @@ def element_name(number: int) -> str:
     return _NAMES.get(number) or f"DE{number}"
 
 
+# An element's number with its value in the question and in both replies.
+_Side = tuple[int, str | None, str | None, str | None]
+
+
 class FieldRules:
     """The rules of one network: ``given`` over ``defaults``, and exact for every other element."""
 
@@ -129,16 +133,18 @@ class FieldRules:
     ) -> tuple[Difference, ...]:
         """What is not the same in two replies to ``asked``, the most telling first."""
         sized = dialect.header.sized  # the header's own length field says nothing that the body does not
-        sides = [(HEADER, _hex(sized(expected.header, 0)), _hex(sized(got.header, 0)), _hex(asked.header))]
-        sides.append((MTI, expected.mti, got.mti, asked.mti))
-        was, now = expected.elements, got.elements
-        if was != now:
-            get = asked.elements.get
-            sides += [(n, was.get(n), now.get(n), get(n)) for n in sorted(was.keys() | now.keys())]
+        sides: list[_Side] = [
+            (HEADER, _hex(asked.header), _hex(sized(expected.header, 0)), _hex(sized(got.header, 0))),
+            (MTI, asked.mti, expected.mti, got.mti),
+        ]
+        if expected.elements != got.elements:
+            numbers = sorted(expected.elements.keys() | got.elements.keys())
+            values = (asked.elements.get, expected.elements.get, got.elements.get)
+            sides += [(n, values[0](n), values[1](n), values[2](n)) for n in numbers]
         found = [
             Difference(number, shown(number, was, dialect), shown(number, now, dialect))
-            for number, was, now, asked in sides
-            if was != now and not self._accepts(number, asked, was, now)
+            for number, question, was, now in sides
+            if was != now and not self._accepts(number, question, was, now)
         ]
         return tuple(sorted(found, key=lambda d: (_TELLING.get(d.element, 2), d.element)))
 
