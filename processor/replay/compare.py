@@ -139,12 +139,12 @@ class FieldRules:
         ]
         if expected.elements != got.elements:
             numbers = sorted(expected.elements.keys() | got.elements.keys())
-            values = (asked.elements.get, expected.elements.get, got.elements.get)
-            sides += [(n, values[0](n), values[1](n), values[2](n)) for n in numbers]
+            question, was, now = asked.elements.get, expected.elements.get, got.elements.get
+            sides += [(n, question(n), was(n), now(n)) for n in numbers]
         found = [
-            Difference(number, shown(number, was, dialect), shown(number, now, dialect))
-            for number, question, was, now in sides
-            if was != now and not self._accepts(number, question, was, now)
+            Difference(number, shown(number, old, dialect), shown(number, new, dialect))
+            for number, asked_for, old, new in sides
+            if old != new and not self._accepts(number, asked_for, old, new)
         ]
         return tuple(sorted(found, key=lambda d: (_TELLING.get(d.element, 2), d.element)))
 
