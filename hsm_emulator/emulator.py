@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from hsm_emulator.commands import HANDLERS
 from hsm_emulator.keyring import Keyring, Lmk
+from hsm_emulator.pin_limits import VERIFYING, PinLimits
 from hsm_emulator.state import Handler, RandomBytes, Rules, State
 from processor.hsm.commands import CODE_CHARACTERS, Advice, Diagnosis, encode_response
 from processor.hsm.errors import ErrorCode
@@ -65,7 +66,7 @@ class Emulator:
             code.encode("ascii"): _Served(
                 code, handler, COMMANDS[code].request, has_fields=bool(COMMANDS[code].response.fields)
             )
-            for code, handler in HANDLERS.items()
+            for code, handler in _handlers(settings).items()
         }
 
     def check_values(self) -> dict[str, str]:
@@ -129,6 +130,16 @@ class Emulator:
         error: str = ErrorCode.COMMAND_DISABLED.value
         self.errors[f"unknown {error}"] += 1
         return bytes((code[0], code[1] + 1)) + error.encode("ascii")
+
+
+def _handlers(rules: Rules) -> dict[str, Handler]:
+    """The handler of every command, behind the limit on wrong PINs if there is one."""
+    if not rules.pin_failures_max:
+        return HANDLERS
+    limits = PinLimits(rules.pin_failures_max)
+    return {
+        code: limits.limited(handler) if code in VERIFYING else handler for code, handler in HANDLERS.items()
+    }
 
 
 def _trailer(fields: Fields) -> bytes:

@@ -43,3 +43,8 @@ class KeyBlockLmk:
         """The key field for a clear key."""
         marked = header._replace(reserved=self.identifier)
         return "S" + close_block(self._version, self._binding, self._key, marked, key, random_bytes)
+
+
+def published_key_block_lmks() -> dict[str, KeyBlockLmk]:
+    """The published key block LMKs by their identifiers; 00 is the variant one."""
+    return {"01": KeyBlockLmk(TEST_TDES, "01"), "02": KeyBlockLmk(TEST_AES, "02")}

@@ -17,13 +17,15 @@ class Rules(NamedTuple):
 
     ``authorised``: clear PINs, components and diagnoses. ``weaker_pin_blocks``: translation to formats that
     protect a PIN less. ``pci_key_types``: terminal keys have the types 70D and 80D. ``strict_keys``: keys
-    with equal parts are refused (75).
+    with equal parts are refused (75). ``pin_failures_max``: after so many wrong PINs in a row an account's
+    PINs are verified no more (39); 0 is no limit.
     """
 
     authorised: bool = False
     weaker_pin_blocks: bool = False
     pci_key_types: bool = False
     strict_keys: bool = False
+    pin_failures_max: int = 0
 
 
 class State(NamedTuple):
