@@ -262,21 +262,24 @@ def test_a_wrong_value_leaves_what_is_behind_it_for_the_echoes() -> None:
 
 
 @pytest.mark.parametrize(
-    "wire",
+    ("wire", "kept"),
     [
-        pytest.param(WRONG_DATE + b"0", id="a byte too many"),
-        pytest.param(WRONG_DATE[:-1], id="a byte too few"),
-        pytest.param(WRONG_DATE[:-1] + b"X", id="another wrong value"),
+        pytest.param(WRONG_DATE + b"0", {11: "000042"}, id="a byte too many"),
+        pytest.param(WRONG_DATE[:-1], {}, id="a byte too few"),
+        pytest.param(WRONG_DATE[:-1] + b"X", {}, id="another wrong value"),
         pytest.param(
             WRONG_DATE.replace(b"52200000", b"52200001") + b"99",
+            {11: "000042"},
             id="a length that goes too far",
         ),
     ],
 )
-def test_behind_a_wrong_value_nothing_is_kept_unless_all_of_it_is_sound(wire: bytes) -> None:
+def test_behind_a_wrong_value_what_is_sound_is_kept_as_far_as_the_cutting_is_sure(
+    wire: bytes, kept: dict[int, str]
+) -> None:
     error = refused(CompiledCodec(ISO87_ASCII), wire)
 
-    assert (error.element, error.partial) == (7, {2: PAN, 4: "000000001000"})
+    assert (error.element, error.partial) == (7, {2: PAN, 4: "000000001000", **kept})
 
 
 def test_a_refusal_leaves_nothing_for_the_collector() -> None:

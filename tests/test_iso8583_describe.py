@@ -35,6 +35,12 @@ def test_parts_of_an_element_that_is_masked_show_their_lengths() -> None:
     ]
 
 
+def test_parts_of_an_element_that_may_tell_a_card_show_their_lengths() -> None:
+    name = "SHOP 400000123456" + "7899".ljust(23)
+
+    assert lines("iso87-ascii", de43=name)[1] == "43.2 city <13>"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

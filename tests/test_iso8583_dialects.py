@@ -281,7 +281,7 @@ def test_only_a_dialect_that_knows_its_private_elements_shows_them(dialect: Dial
     lines = describe(message, dialect).splitlines()
 
     assert {int(line.split()[0]) for line in lines if PRIVATE in line} == shown | {44}
-    assert repr(message).count(PRIVATE) == 1
+    assert PRIVATE not in repr(message)
 
 
 @pytest.mark.parametrize(

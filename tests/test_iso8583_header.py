@@ -115,6 +115,36 @@ def test_a_reject_is_built_and_gives_back_the_frame_that_was_rejected() -> None:
     assert str(rejection) == "Rejection(0510, 32 bytes)"
 
 
+@pytest.mark.parametrize(
+    ("offset", "value"), [pytest.param(2, 3, id="its text format"), pytest.param(4, 0x21, id="its length")]
+)
+def test_a_frame_that_its_header_contradicts_can_be_rejected(offset: int, value: int) -> None:
+    frame = bytearray(HEADER + BODY)
+    frame[offset] = value
+
+    reject = BASE1.reject(bytes(frame), "0001")
+
+    assert reject is not None
+    BASE1.check(reject)
+    rejection = BASE1.rejection(reject)
+    assert rejection is not None
+    assert (rejection.code, rejection.frame) == ("0001", frame)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(HEADER[:21], id="no whole header"),
+        pytest.param(b"\x15" + HEADER[1:] + BODY, id="a header of another length"),
+        pytest.param(b"\x1a" + HEADER[1:] + bytes.fromhex("80000123") + BODY, id="a reject"),
+        pytest.param(HEADER + bytes(0xFFFF - 22 - 25), id="one byte too long for H04"),
+    ],
+)
+def test_what_cannot_be_rejected_is_not(frame: bytes) -> None:
+    assert BASE1.reject(frame, "0123") is None
+
+
 def test_a_plain_frame_rejects_nothing() -> None:
     assert BASE1.rejection(HEADER + BODY) is None
 

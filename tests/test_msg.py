@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from processor.cli import msg
 from processor.iso8583.compiled import CompiledCodec
 from processor.iso8583.message import Message
 from processor.networks.adapters import DIALECTS, FRAMINGS
+from processor.networks.guess import BYTES_TRIED_MAX, FRAMES_TRIED_MAX, best, guesses
 from processor.networks.profile import load_profile
 from processor.values.errors import ConfigError
 
@@ -125,6 +127,19 @@ def test_a_message_that_is_cut_off_is_shown_as_far_as_it_goes(run):
     assert "data ends early" in out
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("letters", [None, 60], ids=["whole", "cut off"])
+def test_a_message_without_its_length_is_read_as_well_as_one_with_it(run, network, letters):
+    framing = FRAMINGS[load_profile(network).framing]
+    bare = frame(network)[framing.prefix_bytes :][:letters]
+
+    code, out, _ = run("view", bare.hex(), "--network", network)
+
+    assert code == (0 if letters is None else 1)
+    assert out.startswith("MTI 0100\n")
+    assert "DE 0" not in out
+
+
 def test_a_broken_element_is_named_without_its_value(run):
     bad = frame("iso87-ascii").replace(b"000042", b"SECRET", 1)
 
@@ -230,6 +245,85 @@ def test_what_cannot_be_read_is_refused_without_being_quoted(run, given, problem
     assert "not hex" not in str(refused.value)
 
 
+@pytest.mark.parametrize("json_form", [[], ["--json"]], ids=["for people", "as JSON"])
+def test_what_is_taken_for_a_header_of_unknown_bytes_is_not_shown(run, json_form):
+    digits = bytes.fromhex(PAN) + bytes(1)
+
+    code, out, err = run("view", digits.hex(), *json_form)
+
+    assert code == 1
+    assert PAN not in out + err
+
+
+def test_headers_that_differ_are_told_as_they_are_shown(run):
+    def frame(header):
+        codec = CompiledCodec(DIALECTS["iso93-ebcdic-hex"])
+        return codec.encode(Message(header, "1804", {11: "000001"})).hex()
+
+    code, out, _ = run("diff", frame(b"400000123"), frame(b"400000124"))
+
+    assert code == 1
+    assert "<9 bytes>  →  <9 bytes>  (differ behind the mask)" in out
+    assert b"400000123".hex() not in out
+
+
+def test_a_message_is_built_with_a_header_that_is_accepted(run):
+    line = b'{"mti": "0800", "elements": {"7": "1121093000", "11": "000001", "70": "301"}}'
+
+    _, out, _ = run("build", "-", "--network", "visa-like", stdin=line)
+    code, _, _ = run("redact", out.strip(), "--network", "visa-like")
+
+    assert code == 0
+
+
+def test_a_message_whose_header_nobody_would_accept_is_not_built(run):
+    line = b'{"mti": "0800", "header": "' + b"00" * 22 + b'", "elements": {"11": "000001"}}'
+
+    with pytest.raises(ConfigError, match="message 1: header_length"):
+        run("build", "-", "--network", "visa-like", stdin=line)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_redacted_expiry_is_another_one_everywhere(run, network):
+    _, out, _ = run("redact", frame(network, de14="3012").hex(), "--network", network)
+    _, shown, _ = run("view", out.strip(), "--network", network, "--unsafe", "--json")
+    elements = json.loads(shown)["elements"]
+
+    assert elements["14"] != "3012"
+    assert elements["14"][:2] >= "40"
+    assert elements["35"].replace("=", "D").partition("D")[2].startswith(elements["14"] + "201")
+
+
+def test_what_a_mask_hides_is_redacted(run):
+    given = frame("iso87-ascii", de43="SHOP 4111 1111 1111 1111 TOWN".ljust(40))
+
+    _, out, _ = run("redact", given.hex(), "--network", "iso87-ascii")
+
+    assert b"SHOP" not in bytes.fromhex(out)
+    assert b"4111 1111" not in bytes.fromhex(out)
+
+
+def test_the_doctor_says_how_much_of_a_long_input_it_tried(run, tmp_path):
+    file = tmp_path / "zeros"
+    file.write_bytes(bytes(BYTES_TRIED_MAX + 1))
+
+    code, out, _ = run("doctor", str(file))
+
+    assert code == 1
+    assert out.startswith(
+        f"1: {BYTES_TRIED_MAX + 1} bytes, of which the first {BYTES_TRIED_MAX} were tried\n"
+    )
+
+
+def test_a_long_stream_of_frames_is_known_by_its_beginning():
+    stream = frame("mc-like") * (2 * BYTES_TRIED_MAX // len(frame("mc-like")))
+
+    guess = best(guesses(stream))
+
+    assert guess is not None
+    assert (guess.dialect, guess.framing, guess.frames) == ("mc-like", "two-byte", FRAMES_TRIED_MAX)
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_redacted_message_keeps_its_shape_and_nothing_else_that_is_sensitive(run, network):
     code, out, _ = run("redact", frame(network).hex(), "--network", network)
@@ -243,6 +337,25 @@ def test_a_redacted_message_keeps_its_shape_and_nothing_else_that_is_sensitive(r
     assert set(elements["52"]) == {"0"}
     assert {n: elements[str(n)] for n in (3, 4, 11, 37, 49)} == {n: asked[n] for n in (3, 4, 11, 37, 49)}
     assert not [secret for secret in (PAN, PIN_BLOCK, TRACK[-8:]) if secret in shown]
+
+
+GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.hex"))
+DIALECT_OF = {
+    "visa": "visa-like", "mc": "mc-like", "iso87": "iso87-ascii", "iso87b": "iso87-binary",
+    "iso87x": "iso87-ascii-binary-bitmap", "iso93": "iso93-ascii", "iso93b": "iso93-binary", "iso93e": "iso93-ebcdic",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_a_sound_message_can_be_read_when_it_is_redacted(run, path):
+    network = DIALECT_OF[path.stem.partition("_")[0]]
+    given = "".join(line.split()[0] for line in path.read_text().splitlines()[1:])
+
+    _, out, _ = run("redact", given, "--network", network)
+    code, _, _ = run("view", out.strip(), "--network", network)
+
+    assert code == 0
+    assert len(out.strip()) == len(given)
 
 
 def test_one_key_gives_one_card_one_name_and_another_key_another(run):

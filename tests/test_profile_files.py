@@ -11,6 +11,7 @@ import pytest
 
 from processor.config import load_config
 from processor.iso8583.codec import PyisoCodec
+from processor.iso8583.compiled import CompiledCodec
 from processor.iso8583.header import TPDU
 from processor.iso8583.message import Message
 from processor.networks.adapters import DIALECTS
@@ -173,6 +174,7 @@ def test_two_networks_of_one_name_are_refused(write: Write) -> None:
         pytest.param(MINE + '[mandatory]\n"0100" = [3, 4]', "mandatory.0100: DE 11 cannot", id="no STAN"),
         pytest.param(MINE + '[mandatory]\n"0120" = [3, 4, 11]', "mandatory.0120: DE 39 cannot", id="no decision"),
         pytest.param(MINE + "[mandatory]", "mandatory.0100 is missing", id="nothing mandatory"),
+        pytest.param(MINE + '[session]\nheader = "1x"', "session.header: is not hex", id="a header that is none"),
         pytest.param(MINE + "[echo]", "echo.other is missing", id="no echoes"),
         pytest.param(MINE + "[echo]\nother = [11, 52]", "echo.other: DE 52 must never", id="an echoed PIN"),
         pytest.param(MINE + "[response_codes]", "response_codes.late is missing", id="no response codes"),
@@ -197,6 +199,17 @@ def test_two_networks_of_one_name_are_refused(write: Write) -> None:
 )  # fmt: skip
 def test_what_is_wrong_in_a_profile_is_said_with_its_place(write: Write, profile: str, problem: str) -> None:
     assert problem in problems(write(profile))
+
+
+# Of text to text, of bytes to bytes, of several bytes a character, and with escapes.
+NO_ENCODINGS = (
+    "rot13", "hex", "utf-8", "utf-8-sig", "utf-16-le", "utf-7", "shift_jis", "gb18030", "euc_kr", "iso2022_jp", "hz",
+    "punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined", "ascii\0",
+)  # fmt: skip
+NO_ROWS: tuple[tuple[str, Any], ...] = (
+    ("len_type", 7), ("len_type", 65536), ("len_type", True), ("max_len", 100_000), ("max_len", 10**9),
+    ("max_len", 1.5), ("left_pad", 5), ("left_pad", None), ("right_pad", ["F"]), ("desc", {"a": 1}),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -229,6 +242,23 @@ def test_what_is_wrong_in_a_profile_is_said_with_its_place(write: Write, profile
             "3: data_enc is not an",
             id="an encoding",
         ),
+        *(
+            pytest.param(
+                spec(_41={**iso8583.specs.default["41"], "data_enc": encoding}),
+                "41: data_enc is not an encoding of one byte",
+                id=f"the encoding {encoding}",
+            )
+            for encoding in NO_ENCODINGS
+        ),
+        *(
+            pytest.param(
+                spec(_2={**iso8583.specs.default["2"], key: value}), f"2: {key} is not", id=f"{key} {value!r}"
+            )
+            for key, value in NO_ROWS
+        ),
+        pytest.param({"spec": spec(), "header": []}, "header: must be one of none", id="headers"),
+        pytest.param({"base": ["x"]}, "mine.json.base: must be one of visa-like", id="bases"),
+        pytest.param('{"t": ' + "9" * 5000 + "}", "mine.json: not JSON", id="a number of 5,000 digits"),
         pytest.param(
             spec(_4={**iso8583.specs.default["4"], "max_len": 19}),
             "4: max_len is more than 18",
@@ -252,6 +282,27 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
 
     assert "codec can't decode" in problems(str(tmp_path / "mine.toml"))
     assert "Is a directory" in problems(str(tmp_path / "folder.toml"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("a = " + "[" * 20_000, id="lists without end"),
+        pytest.param("a = " + "{a = " * 20_000, id="tables without end"),
+        pytest.param("a = " + "9" * 5000, id="a number of 5,000 digits"),
+    ],
+)
+def test_a_profile_that_no_reader_can_hold_is_refused_as_any_other(write: Write, text: str) -> None:
+    assert problems(write(text))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp037", "cp500", "cp1140", "cp1252", "mac_roman"])
+def test_an_encoding_of_one_byte_a_character_is_taken(write: Write, encoding: str) -> None:
+    path = write(WITH_DIALECT, spec(_41={**iso8583.specs.default["41"], "data_enc": encoding}))
+    codec = CompiledCodec(DIALECTS[load_profile(path).dialect], worth_it=1)
+    message = Message(b"", "0100", {41: "TERM 001"})
+
+    assert [codec.decode(codec.encode(message)) for _ in range(3)] == [message] * 3
 
 
 def test_a_pin_block_of_a_users_dialect_must_be_eight_bytes(write: Write) -> None:

@@ -12,14 +12,14 @@ import msgspec
 
 from processor.cli.given import Form, read_given
 from processor.iso8583.compiled import CompiledCodec
-from processor.iso8583.describe import describe
+from processor.iso8583.describe import describe, shown_header
 from processor.iso8583.dialect import Dialect
 from processor.iso8583.framing import FrameRule
-from processor.iso8583.message import Message, masked
+from processor.iso8583.message import Message, card_digits
 from processor.networks.adapters import DIALECTS, FRAMINGS
-from processor.networks.guess import NO_FRAMING, attempt, best, cut, guesses
+from processor.networks.guess import BYTES_TRIED_MAX, NO_FRAMING, attempt, best, cut, guesses
 from processor.networks.profile import load_profile
-from processor.replay.scrub import Scrubber, card_digits
+from processor.replay.scrub import Scrubber
 from processor.values.errors import ConfigError, DecodeError, FrameError
 
 app = cyclopts.App(name="msg", help="Look at single messages; compare, clean and build them.")
@@ -113,8 +113,8 @@ def redact(given: Given, *, network: str, form: Form | None = None, key: str = "
     """Print messages in hexadecimal with everything sensitive replaced, so that they can be shown to others.
 
     The PAN becomes a test PAN of the same length (999999...), PIN blocks and card verification values zeros,
-    and what is not known to be harmless characters of the same kind. The message keeps its shape.
-    A message that cannot be read is not redacted. Exit code 0, or 2 when one cannot be read.
+    the expiry another one, and what is not known to be harmless characters of the same kind. The message
+    keeps its shape. A message that cannot be read is not redacted. Exit code 0, or 2 when one cannot be read.
 
     Example: standin msg redact captured.hex --network visa-like > shareable.hex
 
@@ -125,7 +125,8 @@ def redact(given: Given, *, network: str, form: Form | None = None, key: str = "
         key: Equal keys give equal replacements, also in another run; without one they are new in every run.
     """
     profile = load_profile(network)
-    scrubber = Scrubber(hashlib.sha256(key.encode() or secrets.token_bytes(32)).digest(), [profile])
+    secret = hashlib.sha256(key.encode() or secrets.token_bytes(32)).digest()
+    scrubber = Scrubber(secret, [profile], strict=True)
     for reader, frame in _frames(given, network, form):
         message = _whole(reader.read(frame))
         token = card_digits(message.elements)  # one replacement a card; the key makes it nobody else's
@@ -141,8 +142,9 @@ def redact(given: Given, *, network: str, form: Form | None = None, key: str = "
 def build(given: Given = "-", *, network: str, framed: bool = True) -> None:
     """Build messages from JSON, one object a line, and print them in hexadecimal.
 
-    An object has ``mti``, ``header`` in hexadecimal where the network has one (its length field is set), and
-    ``elements`` by number, values as `standin msg view --unsafe --json` prints them. Nothing is filled in.
+    An object has ``mti``, ``header`` in hexadecimal where the network has one (its length field is set; the
+    default is the header that the network's profile has for messages about the link), and ``elements`` by
+    number, values as `standin msg view --unsafe --json` prints them. Nothing else is filled in.
     Exit code 0, or 2 when an object is no message of the network.
 
     Example: echo '{"mti": "0800", "elements": {"7": "1121093000", "11": "000001", "70": "301"}}' |
@@ -154,11 +156,15 @@ def build(given: Given = "-", *, network: str, framed: bool = True) -> None:
         framed: Put the frame's length before each message.
     """
     reader = _reader_of(network)
+    header = bytes.fromhex(load_profile(network).session.header)
     for number, line in enumerate(_json_lines(given), 1):
         try:
-            message = msgspec.json.decode(line, type=_Built)
-            data = CompiledCodec(reader.dialect).encode(message.message(reader.dialect))
-        except (msgspec.MsgspecError, ValueError) as error:
+            message = msgspec.json.decode(line, type=_Built).message(
+                header or bytes(reader.dialect.header.length_bytes)
+            )
+            data = CompiledCodec(reader.dialect).encode(message)
+            reader.dialect.header.check(data)
+        except (ValueError, FrameError) as error:
             raise ConfigError([f"message {number}: {error}"]) from None
         print((reader.framing.frame(data) if framed and reader.framing else data).hex().upper())
 
@@ -183,7 +189,7 @@ def doctor(given: Given, *, form: Form | None = None, json: bool = False) -> Non
         if json:
             print(msgspec.json.encode(found).decode())
             continue
-        print(f"{number}: {len(data)} bytes")
+        print(f"{number}: {len(data)} bytes{_tried(data)}")
         for guess in found[:GUESSES_SHOWN]:
             framed = "no framing" if guess.framing == NO_FRAMING else f"framing {guess.framing}"
             read = f"{guess.decoded} of {guess.frames} frames read"
@@ -203,8 +209,8 @@ class _Built(msgspec.Struct, forbid_unknown_fields=True):
     elements: dict[str, str] = {}
     header: str = ""
 
-    def message(self, dialect: Dialect) -> Message:
-        """As the codec takes it; a header that is left out is zeros.
+    def message(self, header_default: bytes) -> Message:
+        """As the codec takes it.
 
         Raises:
             ValueError: a number that is none, or a header that is not hexadecimal.
@@ -212,7 +218,7 @@ class _Built(msgspec.Struct, forbid_unknown_fields=True):
         if not all(number.isascii() and number.isdigit() for number in self.elements):
             raise ValueError("elements are named by number")
         try:
-            header = bytes.fromhex(self.header) or bytes(dialect.header.length_bytes)
+            header = bytes.fromhex(self.header) or header_default
         except ValueError:
             raise ValueError("the header is not hexadecimal") from None
         return Message(header, self.mti, {int(number): value for number, value in self.elements.items()})
@@ -228,6 +234,10 @@ def _reader_of(network: str) -> Reader:
     return Reader(DIALECTS[profile.dialect], FRAMINGS[profile.framing])
 
 
+def _tried(data: bytes) -> str:
+    return f", of which the first {BYTES_TRIED_MAX} were tried" if len(data) > BYTES_TRIED_MAX else ""
+
+
 def _frames(given: str, network: str, form: Form | None) -> Iterator[tuple[Reader, bytes]]:
     """Every frame of the input with how to read it."""
     for data in read_given(given, form):
@@ -239,14 +249,22 @@ def _frames(given: str, network: str, form: Form | None) -> Iterator[tuple[Reade
 def _cut_as(network: str, data: bytes) -> tuple[Reader, tuple[bytes, ...]]:
     """With the network's length prefix if the bytes fit it, else without."""
     reader = _reader_of(network)
-    return reader, _pieces(data, reader)
+    found = cut(data, reader.framing)
+    if found is None or not (found.frames or _begins(reader.read(found.tail))):
+        return reader, (data,)
+    return reader, found.pieces
+
+
+def _begins(got: Message | Broken) -> bool:
+    """Whether there is a message, if only its beginning: two of its letters may have looked like a length."""
+    return isinstance(got, Message) or (isinstance(got, DecodeError) and bool(got.mti))
 
 
 def _guessed(data: bytes) -> tuple[Reader, tuple[bytes, ...]]:
     found = guesses(data)
     guess = best(found) or found[0]
     reader = Reader(DIALECTS[guess.dialect], FRAMINGS.get(guess.framing))
-    print(f"standin msg: read as {guess.dialect}, framing {guess.framing}", file=sys.stderr)
+    print(f"standin msg: read as {guess.dialect}, framing {guess.framing}{_tried(data)}", file=sys.stderr)
     return reader, _pieces(data, reader)
 
 
@@ -272,7 +290,7 @@ def _lines(got: Message | Broken, frame: bytes, dialect: Dialect, *, unsafe: boo
         return
     if isinstance(got, DecodeError):
         partial = Message(frame[: dialect.header.length_bytes], got.mti, got.partial)
-        yield describe(partial, dialect, clear=unsafe)
+        yield describe(partial, dialect, clear=unsafe, whole=False)
     yield f"broken: {got}"
     if unsafe and isinstance(got, DecodeError) and got.offset >= 0:
         before, after = frame[max(got.offset - 16, 0) : got.offset], frame[got.offset : got.offset + 16]
@@ -284,33 +302,40 @@ def _object(got: Message | Broken, dialect: Dialect, *, unsafe: bool) -> dict[st
     if isinstance(got, FrameError):
         return {"broken": {"rule": str(got)}}
     elements = got.elements if isinstance(got, Message) else got.partial
+    pan = card_digits(elements)
     found: dict[str, Any] = {
         "mti": got.mti,
-        "elements": {
-            str(n): v if unsafe else masked(n, v, dialect.shown) for n, v in sorted(elements.items())
-        },
+        "elements": {str(n): v if unsafe else dialect.masked(n, v, pan) for n, v in sorted(elements.items())},
     }
     if isinstance(got, DecodeError):
         return {**found, "broken": {"element": got.element, "offset": got.offset, "rule": got.rule}}
-    return {"header": got.header.hex().upper(), **found}
+    return {"header": shown_header(got.header, dialect, clear=unsafe), **found}
 
 
 def _differences(a: Message, b: Message, dialect: Dialect, *, unsafe: bool) -> Iterator[dict[str, str]]:
-    def shown(number: int, value: str | None) -> str:
-        return "-" if value is None else value if unsafe else masked(number, value, dialect.shown)
+    def shown(number: int, message: Message) -> str:
+        value = message.elements.get(number)
+        if value is None or unsafe:
+            return value or "-"
+        return dialect.masked(number, value, card_digits(message.elements))
 
     if a.mti != b.mti:
         yield {"element": "MTI", "term": "message type", "left": a.mti, "right": b.mti, "note": ""}
     if a.header != b.header:
-        left, right = a.header.hex().upper(), b.header.hex().upper()
-        yield {"element": "header", "term": "", "left": left, "right": right, "note": ""}
+        left, right = (shown_header(m.header, dialect, clear=unsafe) for m in (a, b))
+        yield {"element": "header", "term": "", "left": left, "right": right, "note": _note(left, right)}
     for number in sorted({*a.elements, *b.elements}):
         one, other = a.elements.get(number), b.elements.get(number)
         if one != other:
-            left, right = shown(number, one), shown(number, other)
-            note = "  (differ behind the mask)" if left == right else ""
+            left, right = shown(number, a), shown(number, b)
             term = dialect.elements[number].term
-            yield {"element": str(number), "term": term, "left": left, "right": right, "note": note}
+            yield {
+                "element": str(number), "term": term, "left": left, "right": right, "note": _note(left, right)
+            }  # fmt: skip
+
+
+def _note(left: str, right: str) -> str:
+    return "  (differ behind the mask)" if left == right else ""
 
 
 def _json_lines(given: str) -> list[str]:

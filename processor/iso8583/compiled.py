@@ -11,7 +11,10 @@ bytes, and refuse the same messages at the same element with the same partial me
     odd BCD, F at either end for the pad     refused, the pad is wrong   read; written with the table's pad
     length that is not digits ("+5", " 5")   read, then refused          refused at the length itself
     second or third bitmap not hexadecimal   named at the first          named at its own offset
-    one wrong value, all others sound        partial: those before it    partial: all others, for the echoes
+    wrong value, the cutting still sure      partial: those before it    partial: all that are sound
+
+Behind a wrong value the cutting is sure where its length is fixed; where its length stands on the wire, which
+may be what is wrong, if the elements go on to the last byte and no further.
 
 Each row is a test in ``tests/test_iso8583_differential.py``.
 """

@@ -6,11 +6,12 @@ The compiled functions take only what this path takes, and leave every error to 
 
 import re
 from binascii import unhexlify
+from itertools import islice
 
 from processor.iso8583.compiled_forms import Form, forms_of, prefix_of
 from processor.iso8583.dialect import Dialect
 from processor.iso8583.elements import BCD, BINARY, is_digits
-from processor.iso8583.message import Message, masked
+from processor.iso8583.message import Message
 from processor.values.errors import DecodeError
 
 _BITMAP_DIGITS = re.compile("[0-9A-Fa-f]{16}")
@@ -21,7 +22,7 @@ _FILLER = "F"
 class Broken(ValueError):  # noqa: N818 - becomes a DecodeError, which must not hold what this one holds
     """A rule that the bytes at ``offset`` break; ``value`` is in clear.
 
-    ``end`` is where the element ends, if only its value is wrong, else 0.
+    ``end`` is where the element ends, if only what it holds is wrong, else 0.
     """
 
     def __init__(self, rule: str, offset: int, value: str = "", *, element: int = 0, end: int = 0) -> None:
@@ -73,7 +74,7 @@ class Interpreter:
             offset=broken.offset,
             mti=progress.mti,
             partial=progress.elements | self._rest(data, progress, broken.end),
-            value=_masked(number, broken.value, self._dialect.shown),
+            value=_masked(number, broken.value, self._dialect),
         )
 
     def encode(self, message: Message) -> bytes:
@@ -129,20 +130,27 @@ class Interpreter:
         return self._read_bitmaps(data, at + (2 if self._mti_encoding == BINARY else 4))
 
     def _rest(self, data: bytes, progress: _Progress, at: int) -> dict[int, str]:
-        """What follows a wrong value, for the echoes of a reply.
+        """What is sound behind a wrong value that ends at ``at``, for the echoes of a reply.
 
-        Only if all of it is sound up to the last byte: then it is what it seems to be.
+        As far as the cutting is sure: behind a wrong value of fixed length always. Where the length is on the
+        wire, it may be what is wrong; then only if the elements go on to the last byte and no further.
         """
         rest: dict[int, str] = {}
-        if not at:
+        if not at or not progress.number:
             return rest
-        try:
-            for number in progress.numbers:
-                if number > progress.number:
-                    rest[number], at = read_element(self.forms[number], data, at)
-        except Broken:
-            return {}
-        return rest if at == len(data) else {}
+        sure = None if self.forms[progress.number].is_fixed else 0
+        for number in progress.numbers:
+            if number <= progress.number:
+                continue
+            try:
+                rest[number], at = read_element(self.forms[number], data, at)
+            except Broken as problem:
+                at = problem.end
+                if not at:
+                    break
+                if sure is None and not self.forms[number].is_fixed:
+                    sure = len(rest)
+        return rest if at == len(data) else dict(islice(rest.items(), sure))
 
     def _read(self, data: bytes, progress: _Progress) -> Message:
         header_bytes = self._dialect.header.length_bytes
@@ -193,12 +201,12 @@ def read_element(form: Form, data: bytes, at: int) -> tuple[str, int]:
     value = _text(form.encoding, raw, at)
     if form.is_hex_text:
         value = value.upper()
+    end = at + len(raw)
     if form.nibbles and not form.encoding and length % 2:
-        value = _without_pad(form, value, at)
+        value = _without_pad(form, value, at, end)
     if not form.accepts(value):
-        is_assigned = form.alphabet != "-"
-        raise Broken(form.rule, at, value, end=at + len(raw) if is_assigned else 0)
-    return value, at + len(raw)
+        raise Broken(form.rule, at, value, end=end if form.alphabet != "-" else 0)
+    return value, end
 
 
 def _read_length(form: Form, data: bytes, at: int) -> int:
@@ -218,7 +226,7 @@ def _read_length(form: Form, data: bytes, at: int) -> int:
     return length
 
 
-def _without_pad(form: Form, value: str, at: int) -> str:
+def _without_pad(form: Form, value: str, at: int, end: int) -> str:
     """The nibbles without the pad that makes them even: the table's own, or a filler F at either end."""
     if form.left_pad and value[0] == form.left_pad:
         return value[1:]
@@ -229,7 +237,7 @@ def _without_pad(form: Form, value: str, at: int) -> str:
             return value[:-1]
         if value[0] == _FILLER:
             return value[1:]
-    raise Broken("the pad of an odd number of digits is wrong", at, value)
+    raise Broken("the pad of an odd number of digits is wrong", at, value, end=end)
 
 
 def _slice(data: bytes, at: int, length: int) -> bytes:
@@ -246,7 +254,7 @@ def _text(encoding: str, raw: bytes, at: int) -> str:
     try:
         return str(raw, encoding)
     except UnicodeError:
-        raise Broken("bytes that are no characters", at) from None
+        raise Broken("bytes that are no characters", at, end=at + len(raw)) from None
 
 
 def write_element(form: Form, value: str) -> bytes:
@@ -281,8 +289,8 @@ def _rule_of(error: ValueError) -> str:
     return str(error) if type(error) is ValueError else "not hexadecimal"
 
 
-def _masked(number: int, value: str, shown: frozenset[int]) -> str:
+def _masked(number: int, value: str, dialect: Dialect) -> str:
     """As a message shows it; what might be a PAN that slipped into another element, only by its length."""
     if _PAN_INSIDE.search(value):
         return f"<{len(value)}>"
-    return masked(number, value, shown) if value else ""
+    return dialect.masked(number, value) if value else ""

@@ -4,13 +4,13 @@ Our own dialects are tables of rows (``processor.iso8583.tables``); a user's pyi
 it is. Either way every bit 2 to 192 is defined, and a bit without an element is refused by name.
 """
 
-import codecs
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from typing import Any, Protocol, Self
 
 from processor.iso8583.elements import ASCII, BCD, BINARY, FIXED, HEX, Element, Prefix, test_of, unassigned
 from processor.iso8583.header import HeaderRule, OpaqueRule
+from processor.iso8583.message import EXACT, HARMLESS, masked
 from processor.values.errors import ConfigError
 
 Row = dict[str, Any]
@@ -28,11 +28,21 @@ _ORIGINS = "012345"
 _KEYS = frozenset(("h", "t", "p", *map(str, range(1, 193))))
 _PLAIN_LENGTHS = {"h": (0, 0), "t": (2, 4), "p": (8, 16), "1": (8, 16)}
 
+# The most that a row may count; no frame is longer.
+_COUNTS_MAX = {"len_type": 6, "max_len": 99_999}
+_TEXTS = ("left_pad", "right_pad", "desc")
+
+# Characters that an encoding of one byte a character writes as one byte or not at all: escapes, and scripts.
+_TELLING = "+\\~\u00e9\u20ac\u03a9\u0416\u3042\u4e2d\uac00"
+
 # A specification of pyiso8583 has no alphabets. These are digits in every version of the standard, these
 # text, these track data; the rest is taken as it comes.
 _ALWAYS_DIGITS = frozenset((*range(2, 8), *range(9, 18), 32, 33))
 _ALWAYS_TEXT = frozenset(range(37, 44))
 _TRACKS = frozenset((35, 36))
+
+_NUMBERS = frozenset(("n", "[n]", "x+n", "[x]+n"))
+_PAN_SHORTEST = 12
 
 
 class LayoutRow(Protocol):
@@ -63,7 +73,8 @@ class Dialect:
     ``elements`` has every number; ``accepts`` and ``rules`` are the test of a decoded value and what it
     states; ``spec`` is for pyiso8583, without the header; ``mtis`` are the message types it knows.
     ``bitmaps`` is the most it has, text in hexadecimal unless ``bitmap_encoding`` is binary. ``shown`` are
-    private elements that this dialect gives a harmless meaning, so that ``describe`` need not mask them.
+    the elements that mean something harmless here, so that they need not be masked; ``codes`` are those of
+    them whose digits are amounts or codes though their row does not say digits.
     ``source`` says where the table is from, in a sentence for people. ``layouts`` read the elements that have
     parts; ``chip_data`` gives the BER-TLV in DE 55.
     """
@@ -78,7 +89,8 @@ class Dialect:
         versions: str,
         bitmap_encoding: str = BINARY,
         bitmaps: int = 3,
-        shown: frozenset[int] = frozenset(),
+        shown: frozenset[int] = HARMLESS,
+        codes: frozenset[int] = frozenset(),
         source: str = "",
         layouts: Mapping[int, Layout] | None = None,
         chip_data: Callable[[str], str] = str,
@@ -92,6 +104,7 @@ class Dialect:
         self.shown = shown
         self.elements = {number: unassigned(number) for number in NUMBERS}
         self.elements.update((element.number, element) for element in elements)
+        self._exact = EXACT | codes | {n for n in shown if _is_number(self.elements[n])}
         self.mtis = frozenset(
             v + c + f + o for v in versions for c in _CLASSES for f in _FUNCTIONS for o in _ORIGINS
         )
@@ -105,6 +118,10 @@ class Dialect:
             "1": _plain_row(bitmap_encoding, 8 if bitmap_encoding == BINARY else 16),
             **{str(number): _row(element) for number, element in self.elements.items()},
         }
+
+    def masked(self, number: int, value: str, pan: str = "") -> str:
+        """One element for people; ``pan`` is the message's, as far as it is known. See ``message.masked``."""
+        return masked(number, value, self.shown, self._exact, pan)
 
     def with_header(self, name: str, header: HeaderRule) -> "Dialect":
         """The same elements behind another header, under another name."""
@@ -144,12 +161,22 @@ class Dialect:
         return dialect
 
 
+def _is_number(element: Element) -> bool:
+    """Whether no PAN fits in but in place of the number: its length is fixed, or less than a PAN's."""
+    return element.alphabet in _NUMBERS and (element.prefix == FIXED or element.length < _PAN_SHORTEST)
+
+
 def _problems(row: Mapping[str, Any]) -> list[str]:
     """What pyiso8583 would trip over while decoding with this row."""
-    found = [f"{key} is not a count" for key in ("len_type", "max_len") if not _is_count(row.get(key))]
+    found = [
+        f"{key} is not a count up to {most}"
+        for key, most in _COUNTS_MAX.items()
+        if not _is_count(row.get(key), most)
+    ]
     for key, others in (("data_enc", ("b",)), ("len_enc", ("b", "bcd"))):
         if row.get(key) not in others and not _is_text_encoding(row.get(key)):
-            found.append(f"{key} is not an encoding")
+            found.append(f"{key} is not an encoding of one byte a character")
+    found += [f"{key} is not text" for key in _TEXTS if not isinstance(row.get(key, ""), str)]
     if row.get("len_count", "bytes") not in ("bytes", "nibbles"):
         found.append("len_count is neither bytes nor nibbles")
     return found
@@ -168,15 +195,30 @@ def _plain(key: str, row: Mapping[str, Any] | None) -> list[str]:
     return found
 
 
-def _is_count(value: object) -> bool:
-    return type(value) is int and value >= 0
+def _is_count(value: object, most: int) -> bool:
+    return type(value) is int and 0 <= value <= most
 
 
 def _is_text_encoding(value: object) -> bool:
-    try:
-        return isinstance(value, str) and codecs.decode(codecs.encode("0", value), value) == "0"
-    except (LookupError, ValueError, TypeError):
+    """Whether bytes become text, one character each, by ``bytes.decode``; with digits, so that all is.
+
+    Elsewhere a length would count what is not characters, and characters would not be where their bytes are.
+    """
+    if not isinstance(value, str):
         return False
+    try:
+        digits = "0123456789".encode(value)
+        is_text = len(digits) == 10 and digits.decode(value) == "0123456789"
+        return is_text and all(_written_bytes(character, value) <= 1 for character in _TELLING)
+    except (LookupError, ValueError):  # none at all, or one of bytes to bytes or text to text
+        return False
+
+
+def _written_bytes(character: str, encoding: str) -> int:
+    try:
+        return len(character.encode(encoding))
+    except UnicodeEncodeError:
+        return 0
 
 
 def _plain_row(encoding: str, length: int) -> Row:

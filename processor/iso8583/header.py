@@ -43,12 +43,21 @@ class Rejection(msgspec.Struct, frozen=True):
     __str__ = __repr__
 
 
+def is_reject_code(code: str) -> bool:
+    """Whether it is four digits."""
+    return len(code) == 4 and code.isascii() and code.isdigit()
+
+
 class HeaderRule(Protocol):
     """What links and codec need of a network's header."""
 
     @property
     def length_bytes(self) -> int:
         """How many bytes of the frame are header."""
+
+    @property
+    def rejects(self) -> bool:
+        """Whether the network has header-level rejects."""
 
     def check(self, frame: bytes) -> None:
         """Raise FrameError when the header says that nothing after it can be trusted."""
@@ -63,7 +72,7 @@ class HeaderRule(Protocol):
         """What the frame rejects, if it is a header-level reject; ``check`` has passed it."""
 
     def reject(self, frame: bytes, code: str) -> bytes | None:
-        """The frame that rejects ``frame``, or None where the network knows no such thing."""
+        """The frame that rejects ``frame``, or None where it cannot be rejected."""
 
 
 class Base1Header(msgspec.Struct, frozen=True):
@@ -104,6 +113,7 @@ class Base1Rule:
     """The 22-byte BASE I header."""
 
     length_bytes = _BASE1_BYTES
+    rejects = True
 
     def check(self, frame: bytes) -> None:
         """Check H01, H03 and H04 against the frame.
@@ -168,14 +178,20 @@ class Base1Rule:
     def reject(self, frame: bytes, code: str) -> bytes | None:
         """A reject header, addressed to the sender, and the frame as it came.
 
+        H03 and H04 may be what is wrong with it. None for what has no plain header, so that no reject is ever
+        rejected, and for a frame that leaves no room in H04.
+
         Raises:
             ValueError: the code is not four digits.
         """
-        if len(code) != 4 or not (code.isascii() and code.isdigit()):
+        if not is_reject_code(code):
             raise ValueError("a reject code is four digits")
-        came = msgspec.structs.replace(self.parse(frame), reject_code=code)
-        back = msgspec.structs.replace(came, destination=came.source, source=came.destination)
-        return back.pack(len(frame)) + frame
+        total = _REJECT_BYTES + len(frame)
+        if len(frame) < _BASE1_BYTES or frame[0] != _BASE1_BYTES or total > 0xFFFF:
+            return None
+        head = bytes((_REJECT_BYTES, frame[1], _TEXT_FORMAT)) + total.to_bytes(2, "big")
+        back = frame[8:11] + frame[5:8] + frame[11:_BASE1_BYTES]
+        return head + back + bytes.fromhex("8000" + code) + frame
 
 
 class OpaqueRule:
@@ -183,6 +199,8 @@ class OpaqueRule:
 
     ``literal`` is what it must begin with.
     """
+
+    rejects = False
 
     def __init__(self, length_bytes: int, literal: bytes = b"") -> None:
         self.length_bytes = length_bytes

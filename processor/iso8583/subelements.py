@@ -135,6 +135,18 @@ class Tagged:
                 return self._text(number, value[start:end])
         return None
 
+    def cut(self, value: str) -> tuple[list[tuple[int, str]], str]:
+        """Every sub-element as it stands there, sound or not, and what is left where no more can be found."""
+        found: list[tuple[int, str]] = []
+        rest = 0
+        try:
+            for number, start, end in self._spans(value):
+                found.append((number, value[start:end]))
+                rest = end
+        except DecodeError:
+            pass
+        return found, value[rest:]
+
     def build(self, values: Mapping[int, str]) -> str:
         """The element's text from its sub-elements in the order given, the head first.
 

@@ -13,7 +13,9 @@ from processor.networks.adapters import DIALECTS, FRAMINGS
 from processor.values.errors import DecodeError, FrameError
 
 NO_FRAMING = "none"
-FRAMES_TRIED_MAX = 100  # of a long stream, so many tell as much as all
+# Of a long stream so much tells as much as all; no frame is longer.
+FRAMES_TRIED_MAX = 100
+BYTES_TRIED_MAX = 64 << 10
 
 
 class Guess(msgspec.Struct, frozen=True):
@@ -81,15 +83,22 @@ def guesses(
     dialects: Mapping[str, Dialect] = DIALECTS,
     framings: Mapping[str, FrameRule] = FRAMINGS,
 ) -> list[Guess]:
-    """Every explanation with at least one frame, the best first; those equally good in a fixed order."""
+    """Every explanation with at least one frame, the best first; those equally good in a fixed order.
+
+    Of data that is longer, the first ``BYTES_TRIED_MAX`` bytes are tried, and of those the whole frames.
+    """
     found = list(_all(data, dialects, framings))
     return sorted(found, key=lambda g: (not g.explains_all, -g.reading, g.framing != NO_FRAMING))
 
 
 def _all(data: bytes, dialects: Mapping[str, Dialect], framings: Mapping[str, FrameRule]) -> Iterator[Guess]:
     rules: dict[str, FrameRule | None] = {**framings, NO_FRAMING: None}
+    tried = data[:BYTES_TRIED_MAX]
     for framing, rule in rules.items():
-        pieces = found.pieces if (found := cut(data, rule)) else ()
+        found = cut(tried, rule)
+        pieces = () if found is None else found.pieces
+        if found is not None and found.frames and len(tried) < len(data):
+            pieces = found.frames
         for name, dialect in dialects.items():
             if pieces:
                 yield _guess(framing, name, dialect, pieces)

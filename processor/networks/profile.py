@@ -92,6 +92,19 @@ class Session(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     says: dict[Signal, Saying] = {}
 
 
+class Rejects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Codes of the header-level rejects that we send, for networks that have them; empty: none for that.
+
+    ``header`` is for a header that contradicts its frame (the link ends as well), ``message_type`` for one
+    that is not the dialect's, ``message`` for what cannot be read as far as an answer ``needs`` it.
+    """
+
+    header: str = ""
+    message_type: str = ""
+    message: str = ""
+    needs: tuple[int, ...] = (11,)
+
+
 class Piece(msgspec.Struct, frozen=True, array_like=True):
     """Characters ``start`` to ``end`` of an element."""
 
@@ -146,6 +159,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     network_management: dict[str, Signal]
     response_codes: dict[Reason, str]
     session: Session = Session()
+    rejects: Rejects = Rejects()
     places: Places = Places()
     accepted_codes: dict[str, str] = {}
 
@@ -185,7 +199,10 @@ def parse_profile(text: str, source: str, folder: Path = Path()) -> Profile:
     """
     try:
         profile = msgspec.convert(_content(text, source, folder), Profile, strict=True)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # not TOML, too long a number, too deep, a wrong type
         raise ConfigError([f"{source}: {error}"]) from None
     if problems := [f"{source}: {problem}" for problem in problems_of(profile)]:
         raise ConfigError(problems)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from processor.iso8583.dialect import NUMBERS
+from processor.iso8583.header import is_reject_code
 from processor.networks.adapters import ADAPTERS, DIALECTS, FRAMINGS
 from processor.networks.mti import first_of
 from processor.values.errors import ConfigError
@@ -25,6 +26,7 @@ _NEEDED = {
     "reversal": frozenset({3, 4, 11}),
     "network_management": frozenset({11}),
 }
+_HEXADECIMAL = re.compile("(?:[0-9A-Fa-f]{2})*")
 _NAME = re.compile("[a-z0-9][a-z0-9-]{0,31}")
 _ORIGINAL_PARTS = frozenset({"90.7", "90.11", "90.32"})
 
@@ -37,6 +39,8 @@ def problems_of(profile: "Profile") -> Iterator[str]:
         yield f"framing: must be one of {', '.join(FRAMINGS)}"
     if profile.adapter not in ADAPTERS:
         yield f"adapter: must be one of {', '.join(ADAPTERS)}"
+    if not _HEXADECIMAL.fullmatch(profile.session.header):
+        yield "session.header: is not hexadecimal"
     yield from _dialect_problems(profile)
     for reason in Reason:
         if reason not in profile.response_codes:
@@ -58,6 +62,7 @@ def _dialect_problems(profile: "Profile") -> Iterator[str]:
     for mti in profile.messages:
         if mti not in dialect.mtis:
             yield f"messages.{mti}: the dialect has no such message type"
+    yield from _reject_problems(profile, header_has_them=dialect.header.rejects)
 
 
 def _message_problems(profile: "Profile") -> Iterator[str]:
@@ -68,6 +73,17 @@ def _message_problems(profile: "Profile") -> Iterator[str]:
             yield f"mandatory.{first} is missing"
         elif missing:
             yield f"mandatory.{first}: DE {', '.join(map(str, sorted(missing)))} cannot be left out"
+
+
+def _reject_problems(profile: "Profile", *, header_has_them: bool) -> Iterator[str]:
+    rejects = profile.rejects
+    codes = {"header": rejects.header, "message_type": rejects.message_type, "message": rejects.message}
+    used = {name: code for name, code in codes.items() if code}
+    for name, code in used.items():
+        if not is_reject_code(code):
+            yield f"rejects.{name}: must be four digits"
+    if used and not header_has_them:
+        yield "rejects: the header of this dialect knows none; an empty table takes away those of the base"
 
 
 def _echo_problems(profile: "Profile") -> Iterator[str]:

@@ -47,7 +47,7 @@ class DecodeError(PeerError):
     ``element`` is the data element's number (0 for the MTI or a bitmap), ``offset`` the byte in the message
     where reading stopped (-1 if unknown), ``value`` what stood there, masked as a message masks it (empty if
     nothing could be read), ``partial`` what else of the message is certain, so that a format-error reply can
-    echo it: the elements before, and those behind if only the value is wrong.
+    echo it: the elements before, and those behind as far as it is sure where they begin.
     """
 
     def __init__(

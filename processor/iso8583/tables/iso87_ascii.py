@@ -25,6 +25,7 @@ can then be read in two ways; encodings that change from element to element.
 from processor.iso8583.dialect import Dialect
 from processor.iso8583.elements import ASCII, BINARY, FIXED, HEX, Element, Prefix
 from processor.iso8583.header import NO_HEADER
+from processor.iso8583.message import HARMLESS
 from processor.iso8583.subelements import ENTRY_MODE, ORIGINAL_DATA, Part, Positional
 
 LL = Prefix(2, ASCII)
@@ -170,6 +171,10 @@ LAYOUTS = {
     layout.element: layout for layout in (ENTRY_MODE, CARD_ACCEPTOR, ORIGINAL_DATA, REPLACEMENT_AMOUNTS)
 }
 
+# What is harmless here: amounts, dates, codes, the institutions and the merchant.
+SHOWN = HARMLESS | frozenset((13, *range(28, 32), 43, 44, 66, *range(73, 91), 91, 95, 97, 101))
+CODES = frozenset((95, 97))  # 97 packed is bytes
+
 
 def chip_data(value: str) -> str:
     """The BER-TLV of DE 55 in upper-case hex, whether its peer wrote bytes or hexadecimal text.
@@ -197,6 +202,8 @@ ISO87_ASCII = Dialect(
     versions="0",
     bitmap_encoding=ASCII,
     bitmaps=2,
+    shown=SHOWN,
+    codes=CODES,
     source=_SOURCE,
     layouts=LAYOUTS,
     chip_data=chip_data,
@@ -209,6 +216,8 @@ ISO87_ASCII_BINARY_BITMAP = Dialect(
     mti_encoding=ASCII,
     versions="0",
     bitmaps=2,
+    shown=SHOWN,
+    codes=CODES,
     source=_SOURCE,
     layouts=LAYOUTS,
     chip_data=chip_data,

@@ -26,6 +26,8 @@ ISO87_BINARY = Dialect(
     mti_encoding=BINARY,
     versions="0",
     bitmaps=2,
+    shown=iso87_ascii.SHOWN,
+    codes=iso87_ascii.CODES,
     source="ISO 8583:1987 as jPOS's and erl8583's public field lists and samples have it, packed.",
     layouts=iso87_ascii.LAYOUTS,
 )

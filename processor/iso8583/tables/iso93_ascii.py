@@ -16,6 +16,7 @@ digits, also when they are no date (a public sample has a day of zeros).
 from processor.iso8583.dialect import Dialect
 from processor.iso8583.elements import ASCII, BINARY, FIXED, HEX, Element, Prefix
 from processor.iso8583.header import NO_HEADER
+from processor.iso8583.message import HARMLESS
 from processor.iso8583.subelements import Part, Positional
 
 LL = Prefix(2, ASCII)
@@ -187,6 +188,13 @@ ORIGINAL_DATA = Positional(
 
 LAYOUTS = {layout.element: layout for layout in (POINT_OF_SERVICE_DATA, ORIGINAL_AMOUNTS, ORIGINAL_DATA)}
 
+# What is harmless here. Not the effective date (13), which is the card's; not 31, 44, 66 and 95, which hold
+# anything.
+SHOWN = HARMLESS | frozenset(
+    (*range(28, 31), 43, 57, *range(67, 72), *range(73, 95), 97, 101, *range(105, 109))
+)
+CODES = frozenset((22, 97))  # 97 packed is bytes
+
 ISO93_ASCII = Dialect(
     "iso93-ascii",
     ELEMENTS,
@@ -195,6 +203,8 @@ ISO93_ASCII = Dialect(
     versions="1",
     bitmap_encoding=ASCII,
     bitmaps=2,
+    shown=SHOWN,
+    codes=CODES,
     source="ISO 8583:1993 as jPOS's public field list and sample have it.",
     layouts=LAYOUTS,
 )

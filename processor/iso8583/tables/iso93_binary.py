@@ -27,6 +27,8 @@ ISO93_BINARY = Dialect(
     mti_encoding=BINARY,
     versions="1",
     bitmaps=2,
+    shown=iso93_ascii.SHOWN,
+    codes=iso93_ascii.CODES,
     source="ISO 8583:1993 as jPOS's public field list and sample have it, packed.",
     layouts=iso93_ascii.LAYOUTS,
 )

@@ -25,6 +25,8 @@ ISO93_EBCDIC = Dialect(
     mti_encoding=EBCDIC,
     versions="1",
     bitmaps=2,
+    shown=iso93_ascii.SHOWN,
+    codes=iso93_ascii.CODES,
     source="ISO 8583:1993 in EBCDIC, from jPOS's, tomasdemarco's and cardutil's public lists and samples.",
     layouts=iso93_ascii.LAYOUTS,
 )
@@ -37,6 +39,8 @@ ISO93_EBCDIC_HEX = Dialect(
     versions="1",
     bitmap_encoding=EBCDIC,
     bitmaps=2,
+    shown=iso93_ascii.SHOWN,
+    codes=iso93_ascii.CODES,
     source="ISO 8583:1993 in EBCDIC, all of it text, from jPOS's public list and sample.",
     layouts=iso93_ascii.LAYOUTS,
 )

@@ -24,6 +24,7 @@ from processor.iso8583.subelements import (
     Tag,
     Tagged,
 )
+from processor.iso8583.tables import iso87_ascii
 
 LL = Prefix(2, EBCDIC)
 LLL = Prefix(3, EBCDIC)
@@ -249,7 +250,8 @@ MC_LIKE = Dialect(
     mti_encoding=EBCDIC,
     versions="0",
     bitmaps=2,
-    shown=frozenset((60, 61, 63)),
+    shown=iso87_ascii.SHOWN | {60, 61, 63},
+    codes=frozenset((61, 95)),
     source="rtgparser's and tomasdemarco's public lists, jPOS, processors' guides; no network's manual.",
     layouts=LAYOUTS,
 )

@@ -14,6 +14,7 @@ from processor.iso8583.elements import BCD, BINARY, EBCDIC, FIXED, L1, L1_BYTES,
 from processor.iso8583.header import BASE1
 from processor.iso8583.nested import Nested, SubElement
 from processor.iso8583.subelements import ORIGINAL_DATA, REPLACEMENT_AMOUNTS, Part, Positional
+from processor.iso8583.tables import iso87_ascii
 from processor.iso8583.tlv import CHIP_DATA, DataSets
 
 
@@ -315,7 +316,8 @@ VISA_LIKE = Dialect(
     BASE1,
     mti_encoding=BINARY,
     versions="0",
-    shown=frozenset((60, 62, 63)),
+    shown=iso87_ascii.SHOWN | {60, 62, 63},
+    codes=frozenset((60, 62, 63, 95)),
     source="rtgparser's and jPOS's public field lists, iso8583.info, public samples; no network's manual.",
     layouts={**LAYOUTS, **NESTED},
     chip_data=chip_data,
