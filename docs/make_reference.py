@@ -260,18 +260,17 @@ def commands_page() -> str:
     return "\n\n".join(("# Commands", *texts))
 
 
-def main() -> int:
-    """Write every page, remove what is no page any more."""
+def main(out: Path) -> None:
+    """Write every page into ``out``, remove what is no page any more."""
     found = pages()
     for path, text in found.items():
-        (OUT / path).parent.mkdir(parents=True, exist_ok=True)
-        (OUT / path).write_text(text, "utf-8")
-    for file in OUT.rglob("*.md"):
-        if file.relative_to(OUT).as_posix() not in found:
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        (out / path).write_text(text, "utf-8")
+    for file in out.rglob("*.md"):
+        if file.relative_to(out).as_posix() not in found:
             file.unlink()
-    print(f"{len(found)} pages in {OUT.name}")
-    return 0
+    print(f"{len(found)} pages in {out}")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else OUT)
