@@ -28,7 +28,7 @@ from processor.iso8583.tables.visa_like import CUSTOM_PAYMENT_SERVICE, PRIVATE_U
 from processor.links.switchboard import Network
 from processor.networks.profile import load_profile
 from processor.replay.frozen import replay
-from processor.replay.trace import Trace
+from processor.replay.trace_file import Trace
 from processor.services.log import Log
 from processor.services.recorder import Recorder, TraceOrder
 from processor.values.cards import Card

@@ -17,7 +17,7 @@ from processor.replay import frozen
 from processor.replay.compare import EXACTLY, FieldRule, FieldRules, parse_rule, parse_rules
 from processor.replay.report import Run, as_object, page, text
 from processor.replay.tally import Exchange, Tally
-from processor.replay.trace import Trace
+from processor.replay.trace_file import Trace
 from processor.services.live_replay.job import LiveJob
 from processor.services.live_replay.lane import TargetError
 from processor.services.live_replay.replay import Pace
@@ -43,6 +43,9 @@ FILE may also be hex lines: a frame without its length prefix, then, if it is kn
 column (``-``: none is expected). They are sent one at a time unless there is a ``--rate``; where no reply is
 known the report counts what came.
 
+A trace is whole when the processor that recorded it has stopped and nothing was lost. One that is not is
+replayed up to where it is whole, and that is an error all the same, unless it may be ``--partial``.
+
 Exit code 0 when there are no differences, 1 when there are, 2 when the file cannot be replayed or a host
 cannot be reached, stops answering or closes; what was compared before that is still reported.
 """
@@ -50,6 +53,8 @@ cannot be reached, stops answering or closes; what was compared before that is s
 app = cyclopts.App(name="replay", help_epilogue=_MORE)
 
 INTERRUPTED = 130  # what a shell says of a command that Ctrl-C ended
+
+_RATE_MIN, _RATE_MAX, _SPEED_MIN = 0.01, 1_000_000, 0.001  # slower is silence, not a replay
 
 _HEX_BEGINS = {b"%c" % character for character in b"0123456789abcdefABCDEF#"}
 Positive = Annotated[float, cyclopts.Parameter(validator=cyclopts.validators.Number(gt=0))]
@@ -62,6 +67,7 @@ def replay(
     *,
     policy: Path | None = None,
     allow_logic: Annotated[bool, cyclopts.Parameter(negative="")] = False,
+    partial: Annotated[bool, cyclopts.Parameter(negative="")] = False,
     target: Words = (),
     network: str = "",
     speed: Positive | None = None,
@@ -88,10 +94,11 @@ def replay(
         file: The trace, or hex lines.
         policy: Frozen: decide under this policy in place of the recorded one.
         allow_logic: Frozen: also replay a trace of another version of the decision logic.
+        partial: Also replay a trace that is not whole, up to where it is.
         target: HOST:PORT of a card port, or NETWORK=HOST:PORT; may be repeated, one for each network.
         network: Send only this network's frames; needed for hex lines.
         speed: So many times the recorded pace; inf sends without pauses.
-        rate: Instead: frames a second.
+        rate: Instead: frames a second, 0.01 to 1,000,000.
         one_at_a_time: Instead: each frame after the reply to the one before.
         max_gap: Shorten longer pauses of the recording to so many seconds.
         timeout: Seconds to wait for a reply.
@@ -109,13 +116,15 @@ def replay(
         if policy is not None or allow_logic:
             raise ConfigError(["--policy and --allow-logic: only for a replay without --target"])
         pace = _pace(speed, rate, max_gap, one_at_a_time=one_at_a_time)
-        job = LiveJob(file, target, network, pace, timeout, as_hex=hex or _looks_like_hex(file))
+        job = LiveJob(
+            file, target, network, pace, timeout, as_hex=hex or _looks_like_hex(file), partial=partial
+        )
     else:
         if network or speed or rate or one_at_a_time or max_gap or hex:
             raise ConfigError(
                 ["--network, --speed, --rate, --one-at-a-time, --max-gap and --hex need a --target"]
             )
-        job = _Frozen(file, policy, allow_logic=allow_logic)
+        job = _Frozen(file, policy, allow_logic=allow_logic, partial=partial)
     rules_of = {network: FieldRules(job.defaults, given) for network in job.dialects}
     tally = Tally(rules_of, job.dialects, examples)
     raise SystemExit(_replay(file, job, tally, as_json=json, html=html))
@@ -132,6 +141,8 @@ def _replay(file: Path, job: "_Job", tally: Tally, *, as_json: bool, html: Path 
         error, code = str(failure), 2
     except KeyboardInterrupt:
         error, code = "interrupted", INTERRUPTED
+    if not (tally.frames or error):
+        error, code = f"{file}: no frame in it that was answered: nothing was compared", 2
     seconds = clock.monotonic_s() - began_s
     run = Run(str(file), job.mode, job.policy, seconds, tuple(job.notes()), error)
     report = as_object(run, tally)
@@ -176,7 +187,7 @@ class _Frozen:
     defaults = EXACTLY
     mode = "frozen, in process"
 
-    def __init__(self, file: Path, policy: Path | None, *, allow_logic: bool) -> None:
+    def __init__(self, file: Path, policy: Path | None, *, allow_logic: bool, partial: bool) -> None:
         if _looks_like_hex(file):
             raise ConfigError([f"{file}: not a trace; hex lines can only be sent to a --target"])
         with Trace.open(file) as trace:
@@ -186,15 +197,19 @@ class _Frozen:
         self._file = file
         self._policy = load_policy(policy) if policy else None
         self._allow_logic = allow_logic
+        self._partial = partial
+        self._missing = ""
 
     def run(self, tally: Tally) -> None:
-        with Trace.open(self._file) as trace:
+        with Trace.open(self._file, partial=self._partial) as trace:
             for pair in frozen.replay(trace, self._policy, other_logic=self._allow_logic):
                 tally.frames += 1
                 tally.replied(_exchange(pair))
+            self._missing = trace.missing
 
     def notes(self) -> Iterator[str]:
-        return iter(())
+        if self._missing:
+            yield f"the trace is not whole: {self._missing}"
 
 
 def _dialect(profile: Profile, file: Path) -> Dialect:
@@ -214,6 +229,10 @@ def _exchange(pair: frozen.Pair) -> Exchange:
 def _pace(speed: float | None, rate: float | None, max_gap: float | None, *, one_at_a_time: bool) -> Pace:
     if sum(map(bool, (speed, rate, one_at_a_time))) > 1:
         raise ConfigError(["--speed, --rate and --one-at-a-time: only one of them"])
+    if rate is not None and not _RATE_MIN <= rate <= _RATE_MAX:
+        raise ConfigError([f"--rate {rate:g}: must be from {_RATE_MIN} to {_RATE_MAX:,}"])
+    if speed is not None and not speed >= _SPEED_MIN:
+        raise ConfigError([f"--speed {speed:g}: must be {_SPEED_MIN} or more"])
     return Pace(speed or 1.0, rate or 0.0, one_at_a_time, max_gap or math.inf)
 
 

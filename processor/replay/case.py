@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from processor.journal.contract import NO_END, Finder
+from processor.replay.amounts import spoken
 from processor.replay.recovery import decode_record
 from processor.replay.spoken import tell
 from processor.replay.story import answer_of, as_object, lines, utc
@@ -54,7 +55,7 @@ class Match(msgspec.Struct, frozen=True):
 
 
 class Matches(msgspec.Struct, frozen=True):
-    """Newest first, and whether the search was stopped before the journal's beginning."""
+    """The latest message that bears the name first; ``more`` when there are older ones, not looked at."""
 
     matches: tuple[Match, ...]
     more: bool
@@ -212,7 +213,7 @@ def _match(record: Record, by: str) -> Match:
         mti=request.mti if request else "",
         network=request.network if request else "",
         card=request.pan_masked if request else "",
-        amount=str(request.amount) if request else "",
+        amount=spoken(request.amount) if request else "",
         rrn=request.rrn if request else "",
         stan=request.stan if request else "",
         auth_code=_auth_code(record),

@@ -12,8 +12,9 @@ from typing import Self
 
 import msgspec
 
+from processor.iso8583.describe import shown_header
 from processor.iso8583.dialect import NUMBERS, Dialect
-from processor.iso8583.message import Message, masked
+from processor.iso8583.message import Message
 from processor.values.errors import ConfigError
 
 HEADER, MTI = -1, 0
@@ -166,9 +167,11 @@ class FieldRules:
 
 def shown(number: int, value: str | None, dialect: Dialect) -> str | None:
     """One value for people; None stays None."""
-    if value is None or number <= MTI:
+    if value is None or number == MTI:
         return value
-    return masked(number, value, dialect.shown)
+    if number == HEADER:
+        return shown_header(bytes.fromhex(value), dialect)
+    return dialect.masked(number, value)
 
 
 def parse_rule(text: str) -> tuple[int, FieldRule]:

@@ -20,20 +20,21 @@ from processor.networks.profile import Profile, load_profile
 from processor.networks.recognise import Recogniser
 from processor.networks.respond import Responder, wants_answer
 from processor.replay.doors import Doors, FrozenIdentity, FrozenTokens
-from processor.replay.opening import add, opening
+from processor.replay.opening import StartError, add, opening
 from processor.replay.trace import (
     Administered,
     Arrived,
     Durable,
     Event,
     Header,
+    Item,
     Lapsed,
     Lost,
     Sent,
     Start,
-    Trace,
     Verified,
 )
+from processor.replay.trace_file import Trace
 from processor.values.commands import Record, Sign
 from processor.values.errors import ConfigError, DecodeError, Unsupported
 from processor.values.facts import Facts
@@ -75,7 +76,9 @@ def replay(trace: Trace, policy: Policy | None = None, *, other_logic: bool = Fa
 
     Raises:
         TraceError: the trace is of another version of the logic and ``other_logic`` is not set, or has a
-            network or a policy that this version cannot use; or it is not as it was recorded.
+            network or a policy that this version cannot use; or it is not as it was recorded, or not whole
+            (see ``Trace``). What else is raised is a fault of the code that is run again; its note says in
+            which line.
     """
     header = trace.header
     if header.logic != LOGIC and not other_logic:
@@ -90,17 +93,15 @@ def replay(trace: Trace, policy: Policy | None = None, *, other_logic: bool = Fa
     except ConfigError as error:
         raise trace.error(1, "; ".join(error.problems)) from None
     for line, item in trace.items():
-        match item:
-            case Start():
-                run.add(item)
-            case Sent():
-                if item.what != "gone":
-                    yield run.pair(line, item)
-                run.forget(item.n)
-            case Lost():
-                pass  # what was noted before it counts
-            case _:
-                run.happen(item)
+        try:
+            pair = run.replayed(line, item)
+        except StartError as contradiction:
+            raise trace.error(line, str(contradiction)) from None
+        except Exception as fault:
+            fault.add_note(f"while line {line} of the trace was replayed")
+            raise
+        if pair is not None:
+            yield pair
 
 
 class _Network:
@@ -114,11 +115,28 @@ class _Network:
         if profile.dialect not in DIALECTS:
             raise ConfigError([f"network {profile.name}: its dialect {profile.dialect} is not known here"])
         self.profile = profile
-        self.header_bytes = DIALECTS[profile.dialect].header.length_bytes
-        self.codec: Codec = CompiledCodec(DIALECTS[profile.dialect])
+        self._dialect = dialect = DIALECTS[profile.dialect]
+        self.header_bytes = dialect.header.length_bytes
+        self.codec: Codec = CompiledCodec(dialect)
         self.recogniser = Recogniser(profile, tokens)
         self.responder = Responder(profile)
         self.budget_s = profile.timers.answer_ms / 1000
+
+    def check(self, asked: Message) -> None:
+        """As the codec would; DecodeError if it could not have read such a message."""
+        accepts = self._dialect.accepts
+        for number, value in asked.elements.items():
+            if number not in accepts or not accepts[number](value):
+                rule = self._dialect.rules.get(number, "no such element")
+                others = {n: v for n, v in asked.elements.items() if n in accepts and accepts[n](v)}
+                raise DecodeError(number, rule, mti=asked.mti, partial=others)
+
+    def read(self, data: bytes) -> Message:
+        """A recorded reply, as far as today's codec can read it."""
+        try:
+            return self.codec.decode(data)
+        except DecodeError as error:
+            return Message(data[: self.header_bytes], error.mti, error.partial)
 
     def reply(self, asked: Message, reply: Reply, in_error: int = 0) -> tuple[Message | None, bytes]:
         """The reply as it would leave, and its bytes; None where nothing would."""
@@ -132,14 +150,18 @@ class _Network:
 
 
 class _Frame:
-    """A frame of the trace that was not answered yet when it was recorded; an Asker of the desk."""
+    """A frame of the trace that was not answered yet when it was recorded; an Asker of the desk.
 
-    __slots__ = ("asked", "data", "got", "key", "link", "network", "outcome", "replied")
+    ``told`` are its elements in the trace; ``asked`` is what today's code made of it, perhaps less.
+    """
+
+    __slots__ = ("asked", "data", "got", "key", "link", "network", "outcome", "replied", "told")
 
     def __init__(self, network: _Network, link: int, asked: Message) -> None:
         self.network = network
         self.link = link
         self.asked = asked
+        self.told = asked.elements
         self.key = ""
         self.got: Message | None = None
         self.data = b""
@@ -173,12 +195,23 @@ class _Run:
         self._desk = Desk(self._core, self._doors, self._doors, self._doors, _UNLIMITED)
         self._frames: dict[int, _Frame] = {}
 
-    def add(self, start: Start) -> None:
-        """What is touched next."""
-        self._tokens.by_pan.update(start.pans)
-        add(self._state, start)
+    def replayed(self, line: int, item: Item) -> Pair | None:
+        """Do what the line tells; of an answer, both replies, unless its link was gone."""
+        match item:
+            case Start():
+                self._tokens.by_pan.update(item.pans)
+                add(self._state, item)
+            case Sent():
+                pair = self._pair(line, item) if item.what != "gone" else None
+                self._forget(item.n)
+                return pair
+            case Lost():
+                pass  # what was noted before it counts
+            case _:
+                self._happen(item)
+        return None
 
-    def happen(self, event: Event) -> None:
+    def _happen(self, event: Event) -> None:
         """An event."""
         doors = self._doors
         doors.begin(event)
@@ -196,7 +229,7 @@ class _Run:
             case Administered():
                 self._core.execute(event.command, doors.wall_ms())
 
-    def pair(self, line: int, sent: Sent) -> Pair:
+    def _pair(self, line: int, sent: Sent) -> Pair:
         """Both replies to a frame."""
         frame = self._frames[sent.n]
         if not frame.replied:
@@ -216,7 +249,7 @@ class _Run:
             frame.outcome,
         )
 
-    def forget(self, number: int) -> None:
+    def _forget(self, number: int) -> None:
         """A frame was answered."""
         self._frames.pop(number, None)
         self._doors.forget(number)
@@ -224,15 +257,15 @@ class _Run:
     def _expected(self, frame: _Frame, sent: Sent) -> Message | None:
         if sent.what != "sent":
             return None
-        echoed = {number: frame.asked.elements[number] for number in sent.echo}
+        echoed = {number: frame.told[number] for number in sent.echo}
         return Message(bytes.fromhex(sent.header), sent.mti, echoed | sent.elements)
 
     def _both_as_written(self, frame: _Frame, sent: Sent) -> tuple[Message | None, Message | None]:
         """Both replies as their peer reads them; equal bytes need no reading."""
-        recorded, decode = bytes.fromhex(sent.hex), frame.network.codec.decode
+        recorded, read = bytes.fromhex(sent.hex), frame.network.read
         if recorded == frame.data:
             return frame.got, frame.got
-        return decode(recorded) if recorded else None, decode(frame.data) if frame.data else None
+        return read(recorded) if recorded else None, read(frame.data) if frame.data else None
 
     def _arrive(self, event: Arrived) -> None:
         """As a link handles a frame: decode, recognise, and admit or answer."""
@@ -246,6 +279,8 @@ class _Run:
         try:
             if self._raw:
                 frame.asked = network.codec.decode(data)
+            else:
+                network.check(asked)
             question = network.recogniser.recognise(frame.asked, event.ms)
         except DecodeError as error:
             frame.asked = Message(data[: network.header_bytes] or asked.header, error.mti, error.partial)
@@ -271,8 +306,6 @@ class _Run:
         frame = self._frames[number]
         if wants_answer(frame.asked.mti):
             frame.reply(Reply(reason), element)
-        else:
-            self.forget(number)
 
     def _manage(self, number: int, request: NetworkManagement, ms: int) -> None:
         frame = self._frames[number]
@@ -282,8 +315,6 @@ class _Run:
             self._doors.when_durable(outcome.sequence, lambda: frame.answer(_ACCEPTED, None))
         elif request.mti[2] != _ADVICE:
             frame.answer(_ACCEPTED, None)
-        else:
-            self.forget(number)
 
     def _lapse(self, number: int) -> None:
         if (frame := self._frames.get(number)) is not None and frame.key:

@@ -23,10 +23,14 @@ class _Note(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class BeginNote(_Note, frozen=True, tag=1):
-    """The first: the trace's header, and the key that cards' tokens and their names in traces come from."""
+    """The first: the trace's header, and the key that cards' tokens and their names in traces come from.
+
+    The trace must leave its disk ``keep_free_bytes``.
+    """
 
     header: Header
     pan_token_key: bytes
+    keep_free_bytes: int = 0
 
 
 class FrameNote(_Note, frozen=True, tag=2):

@@ -9,6 +9,10 @@ from processor.book.state import Account, Answer, Posting, State, Transaction, U
 from processor.replay.trace import AccountStart, Header, Start, TransactionStart
 
 
+class StartError(ValueError):
+    """What is told of the state cannot be."""
+
+
 def opening(header: Header) -> State:
     """The state when recording began, as far as the header knows it."""
     state = State()
@@ -20,7 +24,11 @@ def opening(header: Header) -> State:
 
 
 def add(state: State, start: Start) -> None:
-    """Add what is told now, unless the replay has it already."""
+    """Add what is told now, unless the replay has it already.
+
+    Raises:
+        StartError: an account's holds are more than it holds, or are in another currency.
+    """
     for account in start.accounts:
         _account(state, account)
     for card in start.cards:
@@ -70,6 +78,11 @@ def _transaction(state: State, number: int, start: TransactionStart) -> None:
     )
     if transaction.remaining_minor:
         account = state.accounts[start.account]
+        if account.currency != start.amount.currency:
+            raise StartError("it tells a hold that is not in its account's currency")
+        known_minor = sum(state.transactions[known].remaining_minor for known in account.holds)
+        if not 0 < transaction.remaining_minor <= account.held_minor - known_minor:
+            raise StartError("it tells more holds of an account than the account holds")
         state.holds.add((start.expires_ms, number))
         account.holds.add(number)
         heapq.heappush(account.expiries, (start.expires_ms, number))

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from processor.book.state import Account, State, Transaction
+from processor.replay.amounts import spoken
 from processor.replay.story import utc
 from processor.values.cards import Card
 from processor.values.clock import DAY_MS
@@ -188,7 +189,7 @@ def _statement(
 
 
 def _amount(minor: int, currency: str) -> Amount:
-    return Amount(minor, str(Money(minor, currency)))
+    return Amount(minor, spoken(Money(minor, currency)))
 
 
 def _card_line(state: State, card: Card, now_ms: int) -> CardLine:
@@ -241,9 +242,9 @@ def _standing(transaction: Transaction) -> str:
     """What became of it, in a few words."""
     words = []
     if held := transaction.remaining_minor:
-        words.append(f"{Money(held, transaction.amount.currency)} held")
+        words.append(f"{spoken(Money(held, transaction.amount.currency))} held")
     if posted := transaction.posted_minor:
-        words.append(f"{Money(posted, transaction.amount.currency)} posted")
+        words.append(f"{spoken(Money(posted, transaction.amount.currency))} posted")
     if transaction.issuer_void or transaction.network_void:
         words.append("reversed")
     if not words:

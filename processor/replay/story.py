@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from processor.replay.amounts import spoken
 from processor.values.commands import (
     Advise,
     Authorize,
@@ -134,7 +135,7 @@ def _card(command: Command) -> tuple[str, str]:
 def _asked(command: Command) -> str:
     match command:
         case IssueCard():
-            return f"card {command.card.pan_masked} with {command.funds}, token {command.card.token}"
+            return f"card {command.card.pan_masked} with {spoken(command.funds)}, token {command.card.token}"
         case Authorize() | Advise() | Reverse():
             return _request(command.request)
         case Lapse():
@@ -160,7 +161,7 @@ def _request(request: Request) -> str:
 
 
 def _direction(request: Request) -> str:
-    return f"{request.direction.value} {request.amount}"
+    return f"{request.direction.value} {spoken(request.amount)}"
 
 
 def _facts(facts: Facts) -> str:
@@ -184,7 +185,7 @@ def _effect(effect: Effect) -> str:
 
 def _opened(effect: TransactionOpened) -> str:
     account = effect.account or "no account"
-    return f"transaction {effect.transaction} opened for {effect.amount} on {account}"
+    return f"transaction {effect.transaction} opened for {spoken(effect.amount)} on {account}"
 
 
 def _named(effect: TransactionNamed) -> str:
@@ -197,7 +198,7 @@ def _asked_after_all(effect: TransactionAsked) -> str:
 
 def _posted(effect: Posted) -> str:
     about = f" for transaction {effect.transaction}" if effect.transaction else ""
-    return f"{effect.amount} posted from {effect.debit} to {effect.credit}{about}"
+    return f"{spoken(effect.amount)} posted from {effect.debit} to {effect.credit}{about}"
 
 
 def _taken(effect: PostingTaken) -> str:

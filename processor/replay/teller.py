@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from processor.book.state import Transaction
+from processor.iso8583.message import card_digits
 from processor.replay import trace
 from processor.replay.notes import (
     AnswerNote,
@@ -21,7 +22,7 @@ from processor.replay.notes import (
     SyncNote,
     TouchedNote,
 )
-from processor.replay.scrub import Names, card_digits
+from processor.replay.scrub import Names
 from processor.replay.touched import Figures, Touched
 from processor.replay.trace import (
     AccountStart,

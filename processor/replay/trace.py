@@ -15,12 +15,10 @@
 Decisions are a function of the state and these, so the same events give the same answers on any machine.
 """
 
-import hashlib
-from collections.abc import Iterator
-from pathlib import Path
-from typing import IO, Literal, Self
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from processor.networks.profile import Profile
 from processor.values.cards import Card
@@ -36,8 +34,12 @@ FORMAT = 1
 MARK_EVERY = 256  # lines between marks
 LINE_BYTES_MAX = 1 << 22
 
+Hex = Annotated[str, Meta(pattern="^([0-9A-Fa-f]{2})*$")]
+Ms = Annotated[int, Meta(ge=0, lt=253_402_300_800_000)]  # up to the year 9999
+Number = Annotated[int, Meta(ge=1)]  # of a frame
+
 # One record that handling an event made: its sequence, its sequenced_ms, and its DE 38 ("": none).
-Did = tuple[int, int, str]
+Did = tuple[int, Ms, str]
 
 
 class TraceError(ConfigError):
@@ -59,7 +61,7 @@ class AccountStart(msgspec.Struct, frozen=True, array_like=True, gc=False):
     name: str
     currency: str
     ledger_minor: int
-    held_minor: int
+    held_minor: Annotated[int, Meta(ge=0)]
 
 
 class PostingStart(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -112,14 +114,14 @@ class Header(_Line, frozen=True, kw_only=True, tag="trace"):
     kind: Literal["scrubbed", "raw"]
     standin: str
     logic: int
-    began_ms: int
-    sequence: int
-    sequenced_ms: int
+    began_ms: Ms
+    sequence: Annotated[int, Meta(ge=0)]
+    sequenced_ms: Ms
     signed_on: dict[str, bool]
     accounts: tuple[AccountStart, ...]
-    secret: str
+    secret: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     policy: str
-    profiles: tuple[Profile, ...]
+    profiles: Annotated[tuple[Profile, ...], Meta(min_length=1)]
 
 
 class Start(_Line, frozen=True, kw_only=True, tag="start"):
@@ -161,13 +163,13 @@ class Arrived(_Event, frozen=True, kw_only=True, tag="in"):
     frame that was ``refused`` as far as it could be read. ``shed`` tells that it was refused for overload.
     """
 
-    n: int
+    n: Number
     link: int
     network: str
-    ms: int
-    hex: str = ""
+    ms: Ms
+    hex: Hex = ""
     mti: str = ""
-    header: str = ""
+    header: Hex = ""
     elements: dict[int, str] = {}
     refused: Refused | None = None
     shed: bool = False
@@ -176,7 +178,7 @@ class Arrived(_Event, frozen=True, kw_only=True, tag="in"):
 class Verified(_Event, frozen=True, kw_only=True, tag="facts"):
     """The HSM's verdicts for frame ``n``."""
 
-    n: int
+    n: Number
     cvv: Check
     pin: Check
     card_version: int
@@ -185,7 +187,7 @@ class Verified(_Event, frozen=True, kw_only=True, tag="facts"):
 class Lapsed(_Event, frozen=True, kw_only=True, tag="lapse"):
     """The deadline of frame ``n`` passed."""
 
-    n: int
+    n: Number
 
 
 class Durable(_Event, frozen=True, kw_only=True, tag="durable"):
@@ -209,12 +211,12 @@ class Sent(_Line, frozen=True, kw_only=True, tag="out"):
     frame's, ``elements`` the others. ``refusals`` are the verdicts that declined.
     """
 
-    n: int
+    n: Number
     sequence: int = 0
     what: Literal["sent", "silence", "unwritable", "gone"] = "sent"
-    hex: str = ""
+    hex: Hex = ""
     mti: str = ""
-    header: str = ""
+    header: Hex = ""
     echo: tuple[int, ...] = ()
     elements: dict[int, str] = {}
     refusals: tuple[Verdict, ...] = ()
@@ -243,116 +245,3 @@ class End(_Line, frozen=True, kw_only=True, tag="end"):
 Event = Arrived | Verified | Lapsed | Durable | Administered
 Item = Event | Start | Sent | Lost
 Line = Header | Item | Mark | End
-
-_decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
-
-
-class Trace:
-    """A trace file being read, once: ``header``, then the items with their line numbers.
-
-    Nothing is handed out before the mark behind it has proved it, so whoever uses an item needs no doubt.
-    """
-
-    def __init__(self, file: IO[bytes], source: str) -> None:
-        self._file = file
-        self._source = source
-        self._hash = hashlib.sha256()
-        self._read = 0  # lines so far
-        first = self._next_line()
-        self._hash.update(first)
-        header = self._parsed(1, first) if first else None
-        if not isinstance(header, Header):
-            raise self.error(1, "not a trace: its first line is no header" if first else "empty")
-        if header.format != FORMAT:
-            raise self.error(1, f"format {header.format}; this version reads {FORMAT}")
-        self.header = header
-
-    @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open ``path`` and read its header.
-
-        Raises:
-            TraceError: it cannot be read, is empty, is no trace, or is of another format.
-        """
-        try:
-            file = path.open("rb")
-        except OSError as error:
-            raise TraceError(str(path), 0, error.strerror or str(error)) from None
-        try:
-            return cls(file, str(path))
-        except TraceError:
-            file.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def items(self) -> Iterator[tuple[int, Item]]:
-        """Every item with its line number, in order.
-
-        Raises:
-            TraceError: lines were changed, moved, added or left out since the mark before, or the end is not
-                there.
-        """
-        while True:
-            first = self._read + 1
-            lines, mark = self._up_to_mark(first)
-            for number, raw in enumerate(lines, first):
-                yield number, self._item(number, raw)
-            if isinstance(mark, End):
-                if self._file.read(1):
-                    raise self.error(self._read + 1, "lines after the end")
-                return
-
-    def _up_to_mark(self, first: int) -> tuple[list[bytes], Mark | End]:
-        """The lines before the next mark, proved by it."""
-        lines: list[bytes] = []
-        while line := self._next_line():
-            if line.startswith((b'{"t":"mark"', b'{"t":"end"')):
-                mark = self._parsed(self._read, line)
-                assert isinstance(mark, Mark | End), "its tag says so"
-                self._hash.update(b"".join(lines))
-                if mark.sha256 != self._hash.hexdigest() or mark.lines != self._read - 1:
-                    raise self._changed(first, lines)
-                self._hash.update(line)
-                return lines, mark
-            lines.append(line)
-            if len(lines) > MARK_EVERY:
-                raise self._changed(first, lines)
-        raise self.error(self._read, "the trace stops without its end: cut, or its processor was killed")
-
-    def _changed(self, first: int, lines: list[bytes]) -> TraceError:
-        """Which lines are not as they were recorded, as closely as can be told."""
-        for number, raw in enumerate(lines, first):
-            self._item(number, raw)
-        return self.error(first, f"lines {first} to {self._read} are not as they were recorded")
-
-    def _item(self, number: int, raw: bytes) -> Item:
-        item = self._parsed(number, raw)
-        if isinstance(item, Header | Mark | End):
-            raise self.error(number, "a line that has no place here")
-        return item
-
-    def _next_line(self) -> bytes:
-        line = self._file.readline(LINE_BYTES_MAX)
-        if line:
-            self._read += 1
-            if not line.endswith(b"\n"):
-                problem = "too long" if len(line) == LINE_BYTES_MAX else "the trace is cut inside this line"
-                raise self.error(self._read, problem)
-        return line
-
-    def _parsed(self, number: int, raw: bytes) -> Line:
-        try:
-            return _decoder.decode(raw)
-        except msgspec.ValidationError as error:
-            raise self.error(number, f"not a line of a trace: {error}") from None
-        except msgspec.DecodeError:
-            raise self.error(number, "not JSON") from None
-
-    def error(self, line: int, problem: str) -> TraceError:
-        """What is wrong in a line of this trace."""
-        return TraceError(self._source, line, problem)

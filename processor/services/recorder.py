@@ -49,14 +49,21 @@ _DIGITS = re.compile("[0-9]{12,19}")
 _WITH_PAN = (2, 34, 35, 36, 45)  # elements that name a card
 _SIGNS = frozenset((Signal.SIGN_ON, Signal.SIGN_OFF))
 _ADMINISTERED = (Sign, ExpireHolds, IssueCard)
+_NUMBERED_MAX = 9999
 _NOTHING, _FRAME, _SYNC, _OTHER = range(4)  # the kind of event at hand; NOTHING is one that is not recorded
 
 
 class TraceOrder(msgspec.Struct, frozen=True):
-    """A trace to be made in ``path``: scrubbed, or raw with the frames of cards in ``test_bins``."""
+    """A trace to be made in ``path``: scrubbed, or raw with the frames of cards in ``test_bins``.
+
+    Where there is such a file it is made in ``path.1``, or the next of these that is free. On the disk of
+    ``journal_folder`` it ends before less than ``journal_bytes`` are left for the journal.
+    """
 
     path: Path
     test_bins: tuple[str, ...] = ()
+    journal_folder: Path | None = None
+    journal_bytes: int = 0
 
     @property
     def raw(self) -> bool:
@@ -82,7 +89,11 @@ class Recorder:
         self._key = pan_token_key
         self._log = log
         self._start = start
-        self._file = _create(order.path)
+        self.path, self._file = _create(order.path)
+        folder = order.journal_folder
+        shared = folder is not None and folder.stat().st_dev == os.fstat(self._file).st_dev
+        self._keep_free_bytes = order.journal_bytes if shared else 0
+        self.lost = False  # it has ended before the processor
         self._feed: Feed | None = None
         self._at = _NOTHING
         self._on = self._closed = False
@@ -116,9 +127,10 @@ class Recorder:
         self._feed = Feed(self._start(self._file))
         os.close(self._file)
         self._add = self._feed.add
-        self._add(BeginNote(header, self._key))
+        self._add(BeginNote(header, self._key, self._keep_free_bytes))
         self._feed.hand_over()
         self._on = True
+        self._log.info("trace began", file=str(self.path), kind=header.kind)
 
     def close(self) -> None:
         """Write what is noted, and the end; where nothing was begun, leave nothing. Once is enough."""
@@ -127,7 +139,7 @@ class Recorder:
         self._closed = True
         if self._feed is None:
             os.close(self._file)
-            self._order.path.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
             return
         self._over()
         if self._on:
@@ -135,7 +147,7 @@ class Recorder:
         self._on = False
         self._log.info(
             "trace ended",
-            file=str(self._order.path),
+            file=str(self.path),
             frames=self._frames,
             left_out=self.left_out,
             reason=self._feed.finish() or "stopped",
@@ -149,9 +161,9 @@ class Recorder:
         self._over()  # so that what ends here ends whole
         feed.hand_over()
         if feed.lost and self._on:
-            self._on = False
+            self._on, self.lost = False, True
             feed.end()
-            self._log.error("trace lost", file=str(self._order.path), reason=feed.lost)
+            self._log.error("trace lost", file=str(self.path), reason=feed.lost)
 
     def link(self) -> int:
         """A number for a new link."""
@@ -330,15 +342,17 @@ class Recorder:
         self._signing = False
 
 
-def _create(path: Path) -> int:
-    """The trace's file, new and open.
+def _create(path: Path) -> tuple[Path, int]:
+    """The trace's file, new and open: a processor that is started again must not be kept from serving.
 
     Raises:
-        ConfigError: it is there already, or cannot be made.
+        ConfigError: it cannot be made, or there are ``_NUMBERED_MAX`` already.
     """
-    try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        raise ConfigError([f"{path}: exists already; a trace is never written over"]) from None
-    except OSError as error:
-        raise ConfigError([f"{path}: {error.strerror}"]) from None
+    for name in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, _NUMBERED_MAX + 1))):
+        try:
+            return name, os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise ConfigError([f"{name}: {error.strerror}"]) from None
+    raise ConfigError([f"{path}: exists already, and so does every {path.name}.NUMBER up to {_NUMBERED_MAX}"])

@@ -9,6 +9,7 @@ end either.
 """
 
 import contextlib
+import errno
 import hashlib
 import hmac
 import io
@@ -32,7 +33,9 @@ PREFIX_BYTES = 4  # of a batch of notes: its length, big-endian
 
 
 class TraceFile:
-    """The file of one trace: lines, marks, end."""
+    """The file of one trace: lines, marks, end. It leaves its disk ``keep_free_bytes``, or ends."""
+
+    keep_free_bytes = 0
 
     def __init__(self, descriptor: int) -> None:
         self._file = io.FileIO(descriptor, "wb")
@@ -54,10 +57,16 @@ class TraceFile:
         """Write what is queued.
 
         Raises:
-            OSError: the disk is full or fails; ``end`` can still be tried.
+            OSError: the disk is full, or full enough, or fails; ``end`` can still be tried.
         """
         self._digest()
         data, self._pending, self._hashed = b"".join(self._pending), [], 0
+        if self.keep_free_bytes:
+            disk = os.fstatvfs(self._file.fileno())
+            if disk.f_bavail * disk.f_frsize - len(data) < self.keep_free_bytes:
+                raise OSError(
+                    errno.ENOSPC, f"less than {self.keep_free_bytes >> 20:,} MiB would be left free"
+                )
         rest = memoryview(data)
         while rest:
             rest = rest[self._file.write(rest) :]
@@ -65,6 +74,7 @@ class TraceFile:
 
     def end(self, lost: str = "") -> None:
         """Close the file with its last lines; ``lost`` is why not everything is in it. Never raises."""
+        self.keep_free_bytes = 0  # a line or two more
         with contextlib.suppress(OSError):
             self._back_to_good()
             if lost:
@@ -127,6 +137,7 @@ def _write_notes(source: BinaryIO, file: TraceFile) -> str | None:
     teller = Teller(names, Tokens(begin.pan_token_key), raw=raw)
     file.add(header)
     file.flush()
+    file.keep_free_bytes = begin.keep_free_bytes
     for notes in batches:
         end = notes.pop() if isinstance(notes[-1], EndNote) else None
         for line in teller.tell(notes):

@@ -1,5 +1,6 @@
 """`standin replay` of traces that real processors recorded under load: frozen, and against live processors."""
 
+import hashlib
 import os
 import re
 import signal
@@ -239,6 +240,76 @@ def test_a_trace_that_is_not_as_it_was_recorded_is_told_with_the_line(case, live
     assert code == 2
     assert re.search(r"damaged\.jsonl:\d+: ", log[-1]), log
     assert report is None or not report["groups"]
+
+
+def lost(lines: list[bytes]) -> bytes:
+    """As a recorder ends that could not go on, behind a quarter of everything."""
+    told = b"".join([*lines[: len(lines) // 4], b'{"t":"lost","reason":"the disk failed"}\n'])
+    kept = [line for line in told.splitlines(keepends=True) if not line.startswith(b'{"t":"mark"')]
+    return sealed(kept)
+
+
+def sealed(lines: list[bytes]) -> bytes:
+    whole: list[bytes] = []
+    digest = hashlib.sha256()
+    for number in range(0, len(lines), 256):
+        whole += lines[number : number + 256]
+        digest.update(b"".join(lines[number : number + 256]))
+        kind = "end" if number + 256 >= len(lines) else "mark"
+        seal = msgspec.json.encode({"t": kind, "lines": len(whole), "sha256": digest.hexdigest()}) + b"\n"
+        digest.update(seal)
+        whole.append(seal)
+    return b"".join(whole)
+
+
+@pytest.mark.parametrize(("make", "why"), [(cut, "without its end"), (lost, "the disk failed")])
+def test_a_trace_that_is_not_whole_is_an_error_after_its_report_unless_it_may_be(
+    make, why, recorded, launch, tmp_path
+):
+    part = tmp_path / "part.jsonl"
+    part.write_bytes(make(recorded.trace.read_bytes().splitlines(keepends=True)))
+
+    code, report, log = replay(launch, part)
+    assert code == 2
+    assert why in report["error"]
+    assert re.search(r"part\.jsonl:\d+: ", log[-1])
+    assert 0 < report["frames"] == report["same"] < recorded.frames
+
+    code, partial, log = replay(launch, part, "--partial")
+    assert (code, partial["error"], partial["same"]) == (0, "", report["same"]), log
+    assert why in partial["notes"][0]
+
+
+def test_a_trace_that_is_lost_can_be_sent_if_it_may_be_partial(recorded, launch, hsm, tmp_path):
+    part = tmp_path / "part.jsonl"
+    part.write_bytes(lost(recorded.trace.read_bytes().splitlines(keepends=True)))
+    assert replay(launch, part, "--target", "visa-like=127.0.0.1:1")[0] == 2
+    other = serving(launch, hsm, recorded.deck, tmp_path / "state")
+
+    code, report, log = replay(launch, part, *targets(other), "--partial", "--speed", "inf")
+
+    assert "the disk failed" in report["notes"][0]
+    assert code == 0, log
+    assert 0 < report["same"] <= report["frames"]  # what was in flight has no reply in the trace
+
+
+def test_a_trace_of_nothing_is_an_error(recorded, launch, tmp_path):
+    nothing = tmp_path / "nothing.jsonl"
+    nothing.write_bytes(sealed(recorded.trace.read_bytes().splitlines(keepends=True)[:1]))
+
+    for options in ((), ("--partial",)):
+        code, report, log = replay(launch, nothing, *options)
+        assert (code, report) == (2, None)
+        assert "nothing was compared" in log[-1]
+
+
+@pytest.mark.parametrize(
+    "pace", [("--rate", "1e-300"), ("--rate", "nan"), ("--rate", "1e9"), ("--speed", "1e-300")]
+)
+def test_a_pace_that_would_never_end_is_refused(pace, recorded, launch):
+    code, report, log = replay(launch, recorded.trace, "--target", "visa-like=127.0.0.1:1", *pace)
+    assert (code, report) == (2, None)
+    assert "ust be" in "".join(log)
 
 
 def test_two_networks_need_two_targets_or_a_choice(recorded, launch):

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from processor.replay.frozen import Pair, replay
-from processor.replay.trace import Lapsed, Trace, TraceError, Verified
+from processor.replay.trace import Lapsed, TraceError, Verified
+from processor.replay.trace_file import Trace
 from rules.policy import Policy, parse_policy
 
 pytestmark = pytest.mark.slow
@@ -166,11 +167,28 @@ def test_a_killed_processor_leaves_a_trace_that_says_it_has_no_end(
         _pairs(trace)
 
 
+def test_a_processor_that_is_started_again_with_the_same_words_records_into_the_next_file(
+    launch: Any, hsm: Any, till: Any, cards: tuple[list[Any], Path], connect: Any, tmp_path: Path
+) -> None:
+    held, deck = cards
+    trace = tmp_path / "trace"
+    first = launch.processor(tmp_path / "state", hsm.address, deck, more=("--trace", str(trace))).ready()
+    _until_answered(connect(first), [till.purchase(card) for card in held])
+    first.kill()
+    kept = trace.read_bytes()
+
+    again = launch.processor(tmp_path / "state", hsm.address, deck, more=("--trace", str(trace))).ready()
+    _until_answered(connect(again), [till.purchase(card) for card in held])
+    again.stop()
+
+    assert trace.read_bytes() == kept
+    assert len(_pairs(tmp_path / "trace.1")) == len(held)
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
         pytest.param(("--trace-raw", "{new}"), "trace.test_bins", id="raw without test BINs"),
-        pytest.param(("--trace", "{old}"), "exists already", id="over another file"),
         pytest.param(("--trace", "{new}", "--trace-raw", "{new}2"), "only one of them", id="both"),
         pytest.param(("--trace", "{new}/deeper/trace"), "No such file", id="in no folder"),
     ],

@@ -181,18 +181,23 @@ class Branch:
         for pan in self.pans[:-1]:  # the last one is nobody's
             self._issue(pan)
 
-    def record(self, path: Path, test_bins: tuple[str, ...] = (), log: Lines | None = None) -> Recorder:
+    def record(
+        self, path: Path, test_bins: tuple[str, ...] = (), log: Lines | None = None, *, journal_bytes: int = 0
+    ) -> Recorder:
         """Record from here on."""
-        recorder = self.recorder_for(path, test_bins, log)
+        recorder = self.recorder_for(path, test_bins, log, journal_bytes)
         recorder.begin(self.state, began_ms=self.clock.now_ms, policy=self.policy, profiles=[self.profile])
         self.recorder = self.core.witness = self.desk.witness = recorder
         self.disk.witness = recorder.durable
         return recorder
 
-    def recorder_for(self, path: Path, test_bins: tuple[str, ...], log: Lines | None = None) -> Recorder:
-        """A recorder that has not begun."""
+    def recorder_for(
+        self, path: Path, test_bins: tuple[str, ...], log: Lines | None = None, journal_bytes: int = 0
+    ) -> Recorder:
+        """A recorder that has not begun; the journal would be beside the trace."""
         lines = Log(self.clock, out=log or _Nowhere())
-        return Recorder(TraceOrder(path, test_bins), SECRET, lines, self.start)
+        order = TraceOrder(path, test_bins, path.parent, journal_bytes)
+        return Recorder(order, SECRET, lines, self.start)
 
     def handle(self, frame: bytes, link: int = 1) -> None:
         """Decode, recognise, and admit or answer."""

@@ -12,8 +12,10 @@ import pytest
 from processor.core import executor
 from processor.replay import frozen
 from processor.replay.frozen import Pair, replay
-from processor.replay.trace import Arrived, Lapsed, Start, Trace, TraceError
+from processor.replay.trace import Arrived, Lapsed, Start, TraceError
+from processor.replay.trace_file import Trace
 from processor.values.clock import DAY_MS
+from processor.values.errors import DecodeError
 from processor.values.reasons import Reason
 from rules.policy import Policy, parse_policy
 
@@ -172,6 +174,116 @@ def test_the_hsms_silence_is_part_of_what_happened(crowded: Callable[..., Any], 
         silent = [item.silent for _, item in trace.items() if isinstance(item, Arrived)]
     assert silent == [(1,), (2,), (3,)]
     assert _different(_replay(tmp_path / "trace")) == []
+
+
+@pytest.mark.parametrize(
+    "value", ["TXX", "T9299919", "T92039A9", "T920", "T00", "T6315MCC0000011118  9", "ZZ", "T4203XXX"]
+)
+def test_an_element_with_broken_parts_is_answered_as_it_was(
+    crowded: Callable[..., Any], tmp_path: Path, value: str
+) -> None:
+    branch, crowd = crowded(1, "mc-like")
+    recorder = branch.record(tmp_path / "trace")
+    crowd.buy()
+    mti, elements = crowd.said[-1]
+    for number, kind in enumerate((mti, "0120", "0400"), 1):
+        branch.handle(branch.frame(kind, elements | {11: f"90000{number}", 37: f"RRN{number:09}", 48: value}))
+    branch.finish()
+    recorder.close()
+
+    pairs = _replay(tmp_path / "trace")
+
+    assert len(pairs) == branch.answers > 1
+    assert _different(pairs) == []
+
+
+def _forged(path: Path, to: Path, change: Callable[[dict[str, Any]], object], kind: str) -> None:
+    """The trace with the first line of a kind changed, sealed anew."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    at = next(at for at, line in enumerate(lines) if all(part in line for part in kind.encode().split()))
+    told = msgspec.json.decode(lines[at])
+    change(told)
+    lines[at] = msgspec.json.encode(told) + b"\n"
+    between = to.with_suffix(".unsealed")
+    between.write_bytes(b"".join(lines))
+    _rewrite(between, to, lambda _: True)
+
+
+def test_a_message_that_no_codec_could_have_read_is_a_format_error(
+    recorded: Recorded, tmp_path: Path
+) -> None:
+    path, branch = recorded(1)
+    forged = tmp_path / "forged"
+    _forged(
+        path,
+        forged,
+        lambda item: item["elements"].update({"4": "12 dollars"}),
+        '"t":"in" "did": "mti":"0100" "4":',
+    )
+
+    pairs = _replay(forged)
+
+    assert len(pairs) == branch.answers
+    codes = [pair.got.elements[39] for pair in _different(pairs) if pair.got]
+    assert codes[0] == "30"
+
+
+def test_a_recorded_reply_that_cannot_be_read_is_another_than_todays(
+    recorded: Recorded, tmp_path: Path
+) -> None:
+    path, branch = recorded(1, raw=True)
+    forged = tmp_path / "forged"
+    _forged(path, forged, lambda item: item.update(hex=item["hex"][:-2]), '"t":"out" "hex":')
+
+    pairs = _replay(forged)
+
+    assert len(pairs) == branch.answers
+    assert len(_different(pairs)) == 1
+
+
+def test_holds_that_an_account_has_not_are_refused(recorded: Recorded, tmp_path: Path) -> None:
+    path, _ = recorded(1)
+    forged = tmp_path / "forged"
+
+    def change(item: dict[str, Any]) -> None:
+        for transaction in item["transactions"].values():
+            transaction[8], transaction[10] = False, {}
+            transaction[11:18] = [10**12, None, False, False, None, False, False]  # approved by us, and open
+
+    _forged(path, forged, change, '"t":"start" "transactions":')
+
+    with pytest.raises(TraceError, match="more holds of an account"):
+        _replay(forged)
+
+
+def test_a_fault_of_our_own_is_not_blamed_on_the_trace(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = recorded(1, steps=50)
+    monkeypatch.setattr(frozen.Desk, "admit", lambda *_: {}["ours"])
+
+    with pytest.raises(KeyError) as raised:
+        _replay(path)
+
+    assert any("line " in note for note in raised.value.__notes__)
+
+
+def test_todays_code_may_read_less_and_answer_less(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the recorded reply echoes is in the trace, whatever is made of the frame now."""
+    path, branch = recorded(1, steps=100)
+    monkeypatch.setattr(frozen.Recogniser, "recognise", _unreadable)
+
+    pairs = _replay(path)
+
+    assert len(pairs) == branch.answers
+    assert all(pair.expected is None or pair.expected.elements for pair in pairs)
+    assert sum(pair.got is None for pair in pairs) > len(pairs) / 2
+
+
+def _unreadable(*_: object) -> None:
+    raise DecodeError(0, "not today")
 
 
 def test_replaying_twice_gives_the_same(recorded: Recorded) -> None:

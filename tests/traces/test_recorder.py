@@ -12,7 +12,9 @@ import pytest
 
 from processor.iso8583.message import Message
 from processor.replay.frozen import replay
-from processor.replay.trace import Lost, Sent, Trace, TraceError
+from processor.replay.trace import Lost, Sent, TraceError
+from processor.replay.trace_file import Trace
+from processor.services import recorder as services_recorder
 from processor.services import trace_feed, trace_writer
 from processor.services.log import Log
 from processor.services.recorder import Recorder, TraceOrder
@@ -38,13 +40,13 @@ class Lines:
 Recorded = Callable[..., tuple[Path, Any]]
 
 
-def _items(path: Path) -> list[object]:
-    with Trace.open(path) as trace:
+def _items(path: Path, *, partial: bool = True) -> list[object]:
+    with Trace.open(path, partial=partial) as trace:
         return [item for _, item in trace.items()]
 
 
-def _all_equal(path: Path) -> int:
-    with Trace.open(path) as trace:
+def _all_equal(path: Path, *, partial: bool = False) -> int:
+    with Trace.open(path, partial=partial) as trace:
         pairs = list(replay(trace))
     assert [pair for pair in pairs if pair.expected != pair.got] == []
     return len(pairs)
@@ -60,15 +62,48 @@ def test_only_the_owner_may_read_a_trace(recorded: Recorded) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_trace_is_never_written_over(tmp_path: Path) -> None:
-    (tmp_path / "yesterday").write_text("precious")
+def test_a_trace_is_never_written_over_but_gets_the_next_free_number(tmp_path: Path) -> None:
+    """What starts a processor again after a crash says the same as before."""
+    (tmp_path / "day").write_text("precious")
+    (tmp_path / "day.2").write_text("too")
+
+    recorders = [_recorder_for(tmp_path / "day") for _ in range(2)]
+
+    assert [recorder.path.name for recorder in recorders] == ["day.1", "day.3"]
+    for recorder in recorders:
+        recorder.close()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"day": "precious", "day.2": "too"}
+
+
+def test_there_is_an_end_to_the_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services_recorder, "_NUMBERED_MAX", 2)
+    for name in ("day", "day.1", "day.2"):
+        (tmp_path / name).touch()
 
     with pytest.raises(ConfigError, match="exists already"):
-        _recorder_for(tmp_path / "yesterday")
+        _recorder_for(tmp_path / "day")
+
+
+def test_a_trace_in_no_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         _recorder_for(tmp_path / "no folder" / "today")
 
-    assert (tmp_path / "yesterday").read_text() == "precious"
+
+def test_a_trace_leaves_the_journal_its_room(crowded: Callable[..., Any], tmp_path: Path) -> None:
+    """There never is as much as it must leave here, so it ends before its first event."""
+    branch, crowd = crowded(1)
+    lines = Lines()
+    recorder = branch.record(tmp_path / "trace", log=lines, journal_bytes=1 << 60)
+    for _ in range(200):
+        crowd.step()
+    branch.finish()
+    recorder.close()
+
+    (lost,) = _items(tmp_path / "trace")
+    assert isinstance(lost, Lost)
+    assert "MiB would be left free" in lost.reason
+    assert "MiB would be left free" in lines.text
+    assert len(branch.replies) > 50
 
 
 def test_a_recorder_that_never_began_leaves_nothing(crowded: Callable[..., Any], tmp_path: Path) -> None:
@@ -123,7 +158,7 @@ def test_a_writer_that_does_not_keep_up_ends_the_trace_and_says_so(
     items = _items(tmp_path / "trace")
     assert isinstance(items[-1], Lost)
     assert "keep up" in items[-1].reason
-    assert 0 < _all_equal(tmp_path / "trace") < branch.answers
+    assert 0 < _all_equal(tmp_path / "trace", partial=True) < branch.answers
 
 
 def test_a_trace_that_is_lost_ends_behind_a_whole_event(
@@ -139,7 +174,7 @@ def test_a_trace_that_is_lost_ends_behind_a_whole_event(
     recorder.close()
 
     assert isinstance(_items(tmp_path / "trace")[-1], Lost)
-    assert _all_equal(tmp_path / "trace") == 1
+    assert _all_equal(tmp_path / "trace", partial=True) == 1
 
 
 def test_a_writer_that_dies_ends_the_trace_and_nothing_else(
@@ -165,10 +200,11 @@ def test_a_writer_that_dies_ends_the_trace_and_nothing_else(
     recorder.close()
 
     assert "trace lost" in lines.text
+    assert recorder.lost
     assert "the process that writes it has ended" in lines.text
     assert len(branch.replies) > 200
     with pytest.raises(TraceError):
-        _items(tmp_path / "trace")
+        _items(tmp_path / "trace", partial=False)
 
 
 def test_a_note_that_cannot_be_made_ends_the_trace_and_nothing_else(
@@ -192,7 +228,7 @@ def test_a_note_that_cannot_be_made_ends_the_trace_and_nothing_else(
     lost = _items(tmp_path / "trace")[-1]
     assert isinstance(lost, Lost)
     assert lost.reason == "the recorder failed: UnicodeEncodeError"
-    assert 0 < _all_equal(tmp_path / "trace") < branch.answers
+    assert 0 < _all_equal(tmp_path / "trace", partial=True) < branch.answers
 
 
 def test_what_was_noted_is_written_though_nothing_happens(
@@ -274,7 +310,7 @@ def test_a_full_disk_ends_the_trace_and_leaves_it_whole(crowded: Callable[..., A
     items = _items(tmp_path / "trace")
     assert isinstance(items[-1], Lost)
     assert "No space left" in items[-1].reason
-    assert 0 < _all_equal(tmp_path / "trace") < branch.answers
+    assert 0 < _all_equal(tmp_path / "trace", partial=True) < branch.answers
 
 
 def test_a_fault_of_the_recorder_itself_ends_the_trace_only(

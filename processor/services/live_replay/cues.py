@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from processor.networks.profile import Profile
-from processor.replay.trace import Arrived, Lost, Sent, Trace
+from processor.replay.trace import Arrived, Sent
+from processor.replay.trace_file import Trace
 from processor.values.errors import ConfigError
 
 _SCRUBBED = (
@@ -41,26 +42,25 @@ class Survey(msgspec.Struct, frozen=True):
     """A trace read once from end to end, before anything of it is sent.
 
     ``profiles`` are the recorded networks', ``frames`` counts by network, ``last`` is each link's last frame,
-    ``lost`` why recording stopped before the processor did.
+    ``missing`` why there is no more of it, of one that may be partial.
     """
 
     profiles: dict[str, Profile]
     frames: dict[str, int]
     last: dict[int, int]
-    lost: str
+    missing: str
 
 
-def survey(path: Path) -> Survey:
-    """Check a whole trace.
+def survey(path: Path, *, partial: bool = False) -> Survey:
+    """Check a whole trace, or what there is of it.
 
     Raises:
-        TraceError: it is not as it was recorded.
+        TraceError: it is not as it was recorded, or not whole and may not be ``partial``.
         ConfigError: it is scrubbed.
     """
     frames: dict[str, int] = {}
     last: dict[int, int] = {}
-    lost = ""
-    with Trace.open(path) as trace:
+    with Trace.open(path, partial=partial) as trace:
         if trace.header.kind != "raw":
             raise ConfigError([f"{path}: {_SCRUBBED}"])
         profiles = {profile.name: profile for profile in trace.header.profiles}
@@ -68,9 +68,7 @@ def survey(path: Path) -> Survey:
             if isinstance(item, Arrived):
                 frames[item.network] = frames.get(item.network, 0) + 1
                 last[item.link] = item.n
-            elif isinstance(item, Lost):
-                lost = item.reason
-    return Survey(profiles, frames, last, lost)
+    return Survey(profiles, frames, last, trace.missing)
 
 
 def trace_cues(path: Path, surveyed: Survey, networks: frozenset[str]) -> Iterator[Cue]:
@@ -78,7 +76,7 @@ def trace_cues(path: Path, surveyed: Survey, networks: frozenset[str]) -> Iterat
     ahead: deque[tuple[int, Arrived]] = deque()
     replies: dict[int, Sent] = {}
     awaited: set[int] = set()
-    with Trace.open(path) as trace:
+    with Trace.open(path, partial=bool(surveyed.missing)) as trace:
         for line, item in trace.items():
             if isinstance(item, Arrived) and item.network in networks:
                 ahead.append((line, item))
@@ -99,7 +97,7 @@ def _trace_cue(
     sent = bytes.fromhex(reply.hex) if reply is not None and reply.hex else None
     return Cue(
         arrived.n, line, arrived.link, arrived.network, arrived.ms, bytes.fromhex(arrived.hex), sent,
-        known=reply is None or reply.what != "gone",
+        known=not surveyed.missing if reply is None else reply.what != "gone",
         last=surveyed.last[arrived.link] == arrived.n,
     )  # fmt: skip
 

@@ -37,10 +37,11 @@ class LiveJob:
         timeout_s: float,
         *,
         as_hex: bool,
+        partial: bool = False,
     ) -> None:
         if as_hex and not network:
             raise ConfigError([f"{file}: hex lines: --network must say whose they are"])
-        self._surveyed = _of_hex(network) if as_hex else survey(file)
+        self._surveyed = _of_hex(network) if as_hex else survey(file, partial=partial)
         self._hosts = _hosts(targets, network, self._surveyed)
         self.dialects: Mapping[str, Dialect] = {n: host.peer.dialect for n, host in self._hosts.items()}
         self._timed = not as_hex or pace.rate > 0
@@ -75,8 +76,8 @@ class LiveJob:
         assert replay is not None, "notes are taken after the replay"
         others = {n: count for n, count in surveyed.frames.items() if n not in self._hosts}
         yield from (f"{count:,} frames of {name} were not sent: no target" for name, count in others.items())
-        if surveyed.lost:
-            yield f"the recording stopped before the processor did: {surveyed.lost}"
+        if surveyed.missing:
+            yield f"the trace is not whole: {surveyed.missing}"
         if replay.not_sent:
             yield f"{replay.not_sent:,} frames were not sent: they answer questions of the recorded host"
         if replay.recoded:
