@@ -5,8 +5,12 @@ The processor is a process on a core of its own; this generator and the bad peer
 * echo: network management requests, answered without HSM and journal; one in flight on every link, so what is
   measured is framing, codec, the link's machine and the scheduler. Latency counts from sending.
 * greedy: one link with as many in flight as it may have, beside one with one; what the second one waits for.
-* bad peers: 200 links that send a frame byte by byte and never end it, and 100 that send garbage; each comes
-  back a while after it was hung up on. A good link asks at a fixed rate, alone and among them in turns.
+* bad peers, all from one address: 200 links that send a frame byte by byte and never end it, and 100 that
+  send garbage, each back a while after it was hung up on; 100 that send garbage and are back at once; and one
+  that connects and leaves as fast as it can. A good link from another address asks at a fixed rate, alone and
+  among them in turns; another opens a new link every 50 ms, and counts until its first answer.
+  The bad peers have the lowest priority on the core that they share with the good ones: what is measured is
+  the processor, not who gets that core.
 
 Usage: python benchmarks/bench_links.py [seconds per line, default 2]
 """
@@ -33,8 +37,14 @@ from processor.networks.adapters import DIALECTS
 
 ROOT = Path(__file__).resolve().parents[1]
 LORISES, GARBAGERS = 200, 100
+GOOD = "127.0.0.2"  # where the good link among bad ones comes from
 RATE = 500  # of the good link among bad ones, messages a second
 ROUNDS = 5
+KINDS = {
+    "bad": f"{LORISES} slow and {GARBAGERS} garbage links",
+    "garbage": f"{GARBAGERS} garbage links that are back at once",
+    "storm": "a storm of connections",
+}
 REPLY_BYTES = 4 + 22 + 2 + 8 + 8 + 5 + 3 + 2 + 2  # prefix, header, MTI, two bitmaps, DE 7, 11, 39, 70
 
 Address = tuple[str, int]
@@ -63,9 +73,9 @@ def echo_frame() -> bytes:
     return VISA_FRAME.frame(PyisoCodec(DIALECTS["visa-like"]).encode(message))
 
 
-def connect(address: Address) -> socket.socket:
+def connect(address: Address, source: str = "127.0.0.1") -> socket.socket:
     """A link without delay."""
-    link = socket.create_connection(address, 10)
+    link = socket.create_connection(address, 10, (source, 0))
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return link
 
@@ -145,7 +155,7 @@ def echo_open(address: Address, rate: float, seconds: float) -> Figures:
     """One link at a fixed rate; latency counts from when each was due."""
     frame, times = echo_frame(), list[float]()
     total, sent = int(rate * seconds), 0
-    with connect(address) as link, selectors.DefaultSelector() as poller:
+    with connect(address, GOOD) as link, selectors.DefaultSelector() as poller:
         reader = Reader(link)
         poller.register(link, selectors.EVENT_READ)
         began = perf_counter()
@@ -162,20 +172,56 @@ def echo_open(address: Address, rate: float, seconds: float) -> Figures:
     return figures(times)
 
 
-def torment(address: Address, lorises: int, garbagers: int) -> None:
-    """Be the bad peers, until killed: a process of its own."""
+def new_links(address: Address, seconds: float) -> Figures:
+    """A new link, from connecting to its first answer, every 50 ms."""
+    frame, times, began = echo_frame(), list[float](), perf_counter()
+    while perf_counter() - began < seconds:
+        sent = perf_counter()
+        with connect(address, GOOD) as link:
+            link.sendall(frame)
+            reader = Reader(link)
+            while not reader.replies():
+                pass
+        times.append(perf_counter() - sent)
+        sleep(0.05)
+    return figures(times)
+
+
+def torment(address: Address, kind: str) -> None:
+    """Be the bad peers, until killed: a process of its own, which gives way to whoever measures."""
+    os.nice(19)
+    if kind == "storm":
+        _storm(address)
     chance, frame = random.Random(1), echo_frame()
-    links: list[tuple[socket.socket | None, float, int]] = [(None, 0.0, 0)] * (lorises + garbagers)
+    lorises, bad = (LORISES, LORISES + GARBAGERS) if kind == "bad" else (0, GARBAGERS)
+    pause_s = 0.5 if kind == "bad" else 0.0  # until one that was hung up on is back
+    links: list[tuple[socket.socket | None, float, int]] = [(None, 0.0, 0)] * bad
     while True:
         now = perf_counter()
         for n, (link, due, step) in enumerate(links):
             if now >= due:
-                links[n] = _misbehave(address, link, step, n < lorises, chance, frame)
-        sleep(0.01)
+                links[n] = _misbehave(address, link, step, n < lorises, chance, frame, pause_s)
+        sleep(0.01 if pause_s else 0.001)
+
+
+def _storm(address: Address) -> None:
+    """Connect, say something that is no frame, leave; as fast as can be."""
+    while True:
+        try:
+            with socket.create_connection(address, 1) as link:
+                link.send(b"\xff\xff")
+        except OSError:
+            sleep(0.001)
 
 
 def _misbehave(
-    address: Address, link: socket.socket | None, step: int, slow: bool, chance: random.Random, frame: bytes
+    address: Address,
+    link: socket.socket | None,
+    step: int,
+    slow: bool,
+    chance: random.Random,
+    frame: bytes,
+    pause_s: float,
 ) -> tuple[socket.socket | None, float, int]:
     """One step of one bad peer: its link, when its next step is due, and which that is."""
     now = perf_counter()
@@ -183,7 +229,7 @@ def _misbehave(
         if link is None:
             link = socket.create_connection(address, 1)
             link.setblocking(False)
-            return link, now + chance.random(), 0
+            return link, now + 2 * pause_s * chance.random(), 0
         link.send(frame[step : step + 1] if slow else chance.randbytes(chance.randint(1, 4096)))
         if step % 8 == 7 and not link.recv(4096):
             raise ConnectionResetError
@@ -193,7 +239,7 @@ def _misbehave(
     except OSError:
         if link is not None:
             link.close()
-        return None, now + 0.5 + chance.random(), 0
+        return None, now + pause_s * (1 + 2 * chance.random()), 0
 
 
 @contextmanager
@@ -201,7 +247,7 @@ def processor(folder: str) -> Iterator[Address]:
     """A processor without cards and without HSM, on the first core."""
     command = [sys.executable, "-m", "processor.cli.main", "serve", "--config", "examples/standin.toml"]
     command += ["--listen", "visa-like=127.0.0.1:0", "--hsm", "127.0.0.1:9", "--state", f"{folder}/state"]
-    limits = {"CONNECTIONS_MAX": "1000", "CONNECTIONS_PER_PEER_MAX": "1000", "FIRST_FRAME_S": "10"}
+    limits = {"CONNECTIONS_MAX": "1000", "CONNECTIONS_PER_PEER_MAX": "300", "FIRST_FRAME_S": "10"}
     environment = os.environ | {f"STANDIN_LIMITS__{name}": value for name, value in limits.items()}
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -216,9 +262,9 @@ def processor(folder: str) -> Iterator[Address]:
 
 
 @contextmanager
-def bad_peers(address: Address) -> Iterator[None]:
-    """All of them, on the second core, once they have connected."""
-    command = [sys.executable, __file__, "torment", address[0], str(address[1])]
+def bad_peers(address: Address, kind: str) -> Iterator[None]:
+    """All of one kind, on the second core, once they have connected."""
+    command = [sys.executable, __file__, "torment", address[0], str(address[1]), kind]
     with subprocess.Popen(command) as child:
         _pin(child.pid, 1)
         sleep(1.5)
@@ -247,18 +293,30 @@ def main() -> None:
         found, rate = beside_a_greedy_one(address, 2000, seconds)
         _print("1 in flight beside a greedy link", found, found.count / seconds)
         print(f"    the greedy one, 2,000 in flight, had {rate:,.0f}/s")
-        print(f"\na good link at {RATE}/s, alone and among {LORISES} slow and {GARBAGERS} garbage links")
-        alone, among = [], []
-        for _ in range(ROUNDS):
-            alone.append(echo_open(address, RATE, seconds))
-            with bad_peers(address):
-                among.append(echo_open(address, RATE, seconds))
-            sleep(0.5)
-        for name, found_list in (("alone", alone), ("among bad peers", among)):
-            for found in found_list:
-                _print(name, found, RATE)
-        ratio = statistics.median(f.p99 for f in among) / statistics.median(f.p99 for f in alone)
-        print(f"p99 among / alone, medians of {ROUNDS}: {ratio:.2f}")
+        for kind, text in KINDS.items():
+            print(f"\na good link at {RATE}/s, and new good links, alone and among {text}")
+            _among(address, kind, seconds)
+
+
+def _among(address: Address, kind: str, seconds: float) -> None:
+    """Alone and among one kind of bad peers, in turns."""
+    found: dict[str, list[Figures]] = {name: [] for name in ("alone", "among", "new, alone", "new, among")}
+    for _ in range(ROUNDS):
+        found["alone"].append(echo_open(address, RATE, seconds))
+        found["new, alone"].append(new_links(address, seconds / 2))
+        with bad_peers(address, kind):
+            found["among"].append(echo_open(address, RATE, seconds))
+            found["new, among"].append(new_links(address, seconds / 2))
+        sleep(0.5)
+    for name, rounds in found.items():
+        for figure in rounds:
+            _print(name, figure, RATE if "new" not in name else 2 * figure.count / seconds)
+    for name, share in (("", "p99"), ("new, ", "p50")):
+        one, other = (
+            statistics.median(getattr(figure, share) for figure in found[name + where])
+            for where in ("among", "alone")
+        )
+        print(f"{name}{share} among / alone, medians of {ROUNDS}: {one / other:.2f}")
 
 
 def _print(name: str, found: Figures, rate: float) -> None:
@@ -268,6 +326,6 @@ def _print(name: str, found: Figures, rate: float) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["torment"]:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-        torment((sys.argv[2], int(sys.argv[3])), LORISES, GARBAGERS)
+        torment((sys.argv[2], int(sys.argv[3])), sys.argv[4])
     else:
         main()

@@ -59,6 +59,15 @@ def test_an_answer_that_matches_nothing_says_what_differs(
     assert asking.unlike(reply) == differs
 
 
+def test_a_question_that_comes_back_rejected_is_open_no_more(asking: Asking) -> None:
+    question = asking.ask(Signal.SIGN_ON, NOW_MS)
+
+    assert asking.rejected(reply_to(question)) is None, "that is no question"
+    assert asking.rejected(question) is Signal.SIGN_ON
+    assert asking.rejected(question) is None
+    assert asking.answered(reply_to(question)) is None
+
+
 def test_with_nothing_open_nothing_is_near(asking: Asking) -> None:
     assert asking.unlike(Message(b"", "0810", {7: "1231235959", 11: "000001", 70: "301"})) == ()
 

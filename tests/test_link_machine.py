@@ -197,6 +197,26 @@ def test_a_poll_is_answered_but_never_the_echo_of_an_answer() -> None:
     assert ours.poll(2 * POLL_S), "a peer that polls at a decent rate is always answered"
 
 
+def test_a_poll_is_never_echoed_for_ever_however_long_the_way_is() -> None:
+    """The same two machines, 1.5 s apart."""
+    ours, theirs = listening(), listening()
+    returns = 0
+    for turn in range(1000):
+        if not (ours, theirs)[turn % 2].poll(turn * 1.5):
+            break
+        returns += 1
+
+    assert returns == 2
+
+
+def test_who_polls_seldom_is_answered_each_time_whether_or_not_our_answer_comes_back() -> None:
+    link = listening()
+    for began_s in range(0, 300, 30):
+        assert link.poll(began_s)
+        if began_s % 60:
+            assert not link.poll(began_s + 1.5), "the echo of our answer"
+
+
 def test_leaving_signs_off_first_and_waits_for_the_answer() -> None:
     link = signed_on()
     assert link.stop(50, signs=True) == Ask(Signal.SIGN_OFF)

@@ -55,6 +55,10 @@ class Asking:
             return None
         return signal, reply.elements.get(39, "") in self._session.accepted
 
+    def rejected(self, question: Message) -> Signal | None:
+        """A message of ours came back undelivered: what it would have asked; None if it was no question."""
+        return self._open.pop(self._key(response_mti(question.mti), question), None)
+
     def unlike(self, reply: Message) -> tuple[str, ...]:
         """Which parts of its key differ from the nearest open question's; empty if none is near."""
         return differing(self._key(reply.mti, reply), self._open, self._names) or ()

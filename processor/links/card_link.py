@@ -9,13 +9,13 @@ import trio
 from processor.core.desk import Flight, Question
 from processor.core.unmatched import is_unmatched
 from processor.iso8583.framing import Framer
+from processor.iso8583.header import Rejection
 from processor.iso8583.message import Message
+from processor.links.answers import Answers
 from processor.links.machine import STOPPED, Action, Ask, Machine, State
 from processor.links.outbox import Mark, Outbox
 from processor.links.strays import tell_rejection, tell_response
 from processor.links.switchboard import Network, Origin, Switchboard
-from processor.networks.respond import wants_answer
-from processor.replay.teller import Fate
 from processor.services.views import tell
 from processor.values.commands import Sign
 from processor.values.errors import DecodeError, FrameError, Unsupported
@@ -24,6 +24,7 @@ from processor.values.reasons import Reason
 from processor.values.requests import Authorization, NetworkManagement, Signal
 
 READ_BYTES = 65_536
+LINGER_S = 1.0
 _SIGNS = frozenset({Signal.SIGN_ON, Signal.SIGN_OFF})
 _ANSWERS = "13"  # the third digit of an MTI: responses to requests and to advices
 _ADVICE = "2"  # about the link itself (0820) it gets no answer
@@ -38,14 +39,6 @@ _METERED = {
     State.SIGNED_ON: "signed_on",
     State.ADVICE_RECOVERY: "signed_on",
 }
-
-
-class _Ended(Exception):  # noqa: N818 - a reason to end the link, not a fault of ours
-    """The link is over; ``reason`` is the constant it is counted under."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class _Waiting:
@@ -84,38 +77,36 @@ class CardLink:
         self._asked_s = 0.0
         self._framer = Framer(network.frame_rule, board.limits.frame_bytes_max)
         self._outbox = Outbox(board.limits.unsent_bytes_max, board.limits.send_s, self._written)
+        self._answers = Answers(network, board, self._peer, self._outbox, self._overrun)
         self._in_flight = 0
         self._arrived_s = 0.0  # when the frames at hand had been read
         self._meter = board.meters.link(network.profile.name)
         self._meter.load = lambda: (self._in_flight, self._outbox.unsent_bytes)
         self._room = trio.Event()  # set while the peer may have more in flight
         self._room.set()
-        self._over = False  # nothing is sent any more
         self._reason = "closed"
         self._scope = trio.CancelScope()
         self._reading = trio.CancelScope()
-        self._slot = board.recorder.link() if board.recorder is not None else 0  # this link, in a trace
+        self._sent = trio.Event()  # once everything is, that is to be
 
     async def run(self) -> None:
         """Serve the peer until the link ends; never raises for anything the peer did."""
         self._network.links.add(self)
         try:
-            async with self._stream, trio.open_nursery() as nursery:
+            async with trio.open_nursery() as nursery:
                 self._scope = nursery.cancel_scope
                 nursery.start_soon(self._send)
                 with self._reading:
                     await self._read()
-                await self._answered()
-                self._outbox.close_when_empty()
-        except* _Ended as ended:
-            self._reason = _reason(ended)
+                await self._wind_up()
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._reason = "broken"
+            self._end("broken")
         finally:
-            self._over = True
+            self._answers.over = True
             self._network.links.discard(self)
             self._machine.lost()
             self._meter.end()
+            await self._close()
         name = self._network.profile.name
         self._board.meters.link_ended(name, self._reason)
         if self._reason != "closed":
@@ -124,7 +115,7 @@ class CardLink:
     def answer(self, asked: Message, outcome: Outcome, arrived_s: float, number: int) -> None:
         """Build the response to ``asked`` and queue it."""
         self._one_less()
-        self._send_reply(asked, outcome, arrived_s, number)
+        self._answers.send(asked, outcome, arrived_s, number)
 
     def tell(self, request: Question, outcome: Outcome, flight: Flight | None, arrived_s: float) -> None:
         """Count and log what became of a question; called once its answer is queued."""
@@ -156,13 +147,14 @@ class CardLink:
                 continue
             if not data:
                 if self._framer.partial:
-                    raise _Ended("closed_inside_frame")
+                    self._end("closed_inside_frame")
                 return
             self._framer.receive(bytes(data))
             try:
                 await self._handle_arrived()
-            except FrameError as error:  # the stream is lost
-                raise _Ended(error.reason) from None
+            except FrameError as error:  # the stream is lost; what came before is answered
+                self._end(error.reason)
+                return
 
     async def _handle_arrived(self) -> None:
         """Handle every complete frame, so many in one turn and as one batch, as far as there is room."""
@@ -178,9 +170,11 @@ class CardLink:
                 received_ms = clock.wall_ms()
                 self._arrived_s = clock.monotonic_s()
                 self._meter.last_message_s = received_ms / 1000
-                for frame in turn:
-                    self._handle(frame, received_ms)
-                self._board.desk.settle()
+                try:
+                    for frame in turn:
+                        self._handle(frame, received_ms)
+                finally:
+                    self._board.desk.settle()
                 whole = True
         await self._room_for()
         machine.arrived(trio.current_time(), whole=whole, partial=self._framer.partial)
@@ -214,14 +208,19 @@ class CardLink:
             return
         if isinstance(action, Ask):
             self._ask(action.signal)
-        elif action.reason == STOPPED:
-            self._reading.cancel()
-        else:
-            raise _Ended(action.reason)
+            return
+        if action.reason != STOPPED:
+            self._end(action.reason)
+        self._reading.cancel()
+
+    def _end(self, reason: str) -> None:
+        """The link ends for this reason, unless it was ending already."""
+        if self._reason == "closed":
+            self._reason = reason
 
     def _ask(self, signal: Signal) -> None:
         message = self._asking.ask(signal, self._board.clock.wall_ms())
-        self._push(self._network.frame_rule.frame(self._network.codec.encode(message)))
+        self._answers.push(self._network.frame_rule.frame(self._network.codec.encode(message)))
         self._asked_s = trio.current_time()
         self._timer.deadline = self._machine.due_s
 
@@ -233,12 +232,16 @@ class CardLink:
         network, board = self._network, self._board
         if not frame:  # a keep-alive poll is echoed, but not the echo of an echo
             if self._machine.poll(trio.current_time()):
-                self._push(network.frame_rule.frame(b""))
+                self._answers.push(network.frame_rule.frame(b""))
             return
         began_s = board.clock.monotonic_s()
-        network.dialect.header.check(frame)
+        try:
+            network.dialect.header.check(frame)
+        except FrameError:
+            self._answers.refuse_header(frame)
+            raise
         if (rejection := network.dialect.header.rejection(frame)) is not None:
-            tell_rejection(board, network.profile.name, self._peer, rejection)
+            self._take_rejection(rejection)
             return
         try:
             message = network.codec.decode(frame)
@@ -247,15 +250,16 @@ class CardLink:
                 return
             question = network.recogniser.recognise(message, received_ms)
         except DecodeError as error:
-            self._refuse(frame, error, error.partial, Reason.FORMAT_ERROR, received_ms)
+            self._answers.refuse(frame, error, Reason.FORMAT_ERROR, received_ms, self._arrived_s)
             return
         except Unsupported as error:
-            self._refuse(frame, error, error.elements, Reason.UNSUPPORTED_TRANSACTION, received_ms)
+            reason = Reason.UNSUPPORTED_TRANSACTION
+            self._answers.refuse(frame, error, reason, received_ms, self._arrived_s)
             return
         request, number = question.request, 0
         if board.recorder is not None:
             name = network.profile.name
-            number = board.recorder.arrived(self._slot, name, received_ms, frame, message, request)
+            number = board.recorder.arrived(self._answers.slot, name, received_ms, frame, message, request)
         board.meters.asked(network.profile.name, message.mti)
         board.meters.stages["decode"].observe(board.clock.monotonic_s() - began_s)
         self._one_more()
@@ -305,63 +309,18 @@ class CardLink:
             self._sign(signal, board.clock.wall_ms())
         self._do(self._machine.replied(signal, trio.current_time(), accepted=accepted))
 
-    def _refuse(
-        self,
-        frame: bytes,
-        error: DecodeError | Unsupported,
-        elements: dict[int, str],
-        reason: Reason,
-        received_ms: int,
-    ) -> None:
-        """Answer what can be answered of a message that is not served: echoes of what could be read."""
-        name, mti = self._network.profile.name, error.mti
-        answerable = wants_answer(mti)
-        element = error.element if isinstance(error, DecodeError) else 0
-        self._board.meters.refused(name, reason.value if answerable else "not_a_request", element)
-        rule = error.rule if isinstance(error, DecodeError) else str(error)
-        self._board.log.refused(network=name, peer=self._peer, mti=mti, element=element, rule=rule)
-        asked, number = Message(frame[: self._network.dialect.header.length_bytes], mti, elements), 0
-        if self._board.recorder is not None:
-            number = self._board.recorder.refused(self._slot, name, received_ms, frame, asked, error)
-        if answerable:
-            self._send_reply(asked, Outcome(0, Reply(reason)), self._arrived_s, number, element)
-
-    def _send_reply(
-        self, asked: Message, outcome: Outcome, arrived_s: float, number: int, in_error: int = 0
-    ) -> None:
-        network, board, reply = self._network, self._board, outcome.reply
-        if self._over or (reply.reason is Reason.LATE and network.profile.timers.late == "silence"):
-            self._record(number, asked, outcome, "gone" if self._over else "silence")
-            return
-        began_s = board.clock.monotonic_s()
+    def _take_rejection(self, rejection: Rejection) -> None:
+        """A frame of ours came back: a question has its answer, and an answer was never given."""
         try:
-            response = network.responder.respond(asked, reply, in_error)
-            data = network.codec.encode(response)
-        except (DecodeError, ValueError) as error:  # what was asked cannot be echoed: that harms one answer
-            board.meters.refused(network.profile.name, "unanswerable")
-            board.log.warning("answer cannot be written", network=network.profile.name, rule=str(error))
-            self._record(number, asked, outcome, "unwritable")
-            return
-        latencies = board.meters.answered(
-            network.profile.name, asked.mti, response.elements[39], reply.reason
-        )
-        self._push(network.frame_rule.frame(data), (latencies, arrived_s))
-        board.meters.stages["encode"].observe(board.clock.monotonic_s() - began_s)
-        self._record(number, asked, outcome, "sent", response, data)
-
-    def _record(
-        self,
-        number: int,
-        asked: Message,
-        outcome: Outcome,
-        fate: Fate,
-        response: Message | None = None,
-        data: bytes = b"",
-    ) -> None:
-        """Tell the trace, if there is one, what became of a frame."""
-        if number and self._board.recorder is not None:
-            name = self._network.profile.name
-            self._board.recorder.answered(number, name, asked, outcome, fate, response, data)
+            message = self._network.codec.decode(rejection.frame)
+        except DecodeError:
+            message = None
+        signal = self._asking.rejected(message) if message is not None else None
+        was_sent = signal is not None or self._answers.sent(rejection.frame)
+        profile = self._network.profile
+        tell_rejection(self._board, profile, self._peer, rejection, message if was_sent else None)
+        if signal is not None:
+            self._do(self._machine.replied(signal, trio.current_time(), accepted=False))
 
     def _written(self, marks: list[Mark]) -> None:
         """The answers that bear these marks have been taken by the peer's socket."""
@@ -369,28 +328,39 @@ class CardLink:
         for latencies, arrived_s in marks:
             latencies.observe(now_s - arrived_s)
 
-    def _push(self, data: bytes, mark: Mark | None = None) -> None:
-        """Queue bytes; a peer that leaves too much unread loses its link."""
-        if not self._over and not self._outbox.push(data, mark):
-            self._over = True
-            self._reason = "peer_does_not_read"
-            self._scope.cancel()
+    def _overrun(self) -> None:
+        """The peer leaves too much unread: no answer reaches it, so none is waited for."""
+        self._answers.over = True
+        self._end("peer_does_not_read")
+        self._scope.cancel()
 
     async def _send(self) -> None:
         try:
             await self._outbox.run(self._stream)
+            self._sent.set()
         except trio.TooSlowError:
-            raise _Ended("peer_does_not_read") from None
+            self._overrun()
 
-    async def _answered(self) -> None:
-        """The peer has closed its sending side: wait for the answers it is still owed."""
+    async def _wind_up(self) -> None:
+        """Nothing is read any more: the peer gets the answers it is still owed, each in its time."""
+        is_owed = self._in_flight > 0 or self._outbox.unsent_bytes > 0
         with trio.move_on_after(self._board.limits.send_s + self._network.budget_s):
             while self._in_flight:
                 self._room = trio.Event()
                 await self._room.wait()
+        self._outbox.close_when_empty()
+        await self._sent.wait()
+        if is_owed and self._reason != "closed" and isinstance(self._stream, trio.SocketStream):
+            await self._linger(self._stream)
 
+    async def _linger(self, stream: trio.SocketStream) -> None:
+        """Let the peer read: closing with its bytes unread is a reset, which may cost it its answers."""
+        with trio.move_on_after(LINGER_S):
+            await stream.send_eof()
+            while await stream.receive_some(READ_BYTES):
+                pass
 
-def _reason(ended: ExceptionGroup[_Ended]) -> str:
-    """The first reason inside."""
-    first = ended.exceptions[0]
-    return first.reason if isinstance(first, _Ended) else _reason(first)
+    async def _close(self) -> None:
+        """Also where the peer does not take TLS's last word."""
+        with trio.move_on_after(self._board.limits.send_s):
+            await self._stream.aclose()

@@ -143,6 +143,7 @@ class _Connections:
         self._reached = reached
         self._log = log
         self._closed = trio.Event()  # set while the breaker is closed
+        self._unreachable = 0  # attempts in a row
 
     def begin(self, nursery: trio.Nursery) -> None:
         """Keep up each line in a task of its own."""
@@ -179,10 +180,17 @@ class _Connections:
         with trio.move_on_after(CONNECT_S):
             try:
                 stream = await trio.open_tcp_stream(at.host, at.port)
-                return stream if at.tls is None else await _secured(stream, at.tls, at)
+                secured: _Stream = stream if at.tls is None else await _secured(stream, at.tls, at)
             except (OSError, TlsRefused) as error:
                 reason = str(error)
-        self._log.warning("hsm unreachable", host=at.host, port=at.port, error=reason)
+            else:
+                self._unreachable = 0
+                return secured
+        self._unreachable += 1
+        if _is_told(self._unreachable):
+            self._log.warning(
+                "hsm unreachable", host=at.host, port=at.port, error=reason, attempts=self._unreachable
+            )
         return None
 
 
@@ -237,6 +245,17 @@ async def _secured(stream: trio.SocketStream, tls: ssl.SSLContext, at: Endpoint)
         await trio.aclose_forcefully(secured)
         raise
     return secured
+
+
+def _is_told(attempts: int) -> bool:
+    """Whether so many attempts in a row are worth a line: fewer and fewer, about one a minute in the end.
+
+    >>> [attempts for attempts in range(70) if _is_told(attempts)]
+    [1, 2, 4, 8, 16, 32, 64]
+    >>> _is_told(96), _is_told(100)
+    (True, False)
+    """
+    return attempts % 32 == 0 if attempts > 32 else attempts.bit_count() == 1
 
 
 def _pauses() -> Iterator[float]:

@@ -15,7 +15,7 @@ import msgspec
 from processor.values.requests import Signal
 
 POLL_S = 1.0
-"""A keep-alive poll is answered this seldom. An echo of our answer comes sooner, and is not answered."""
+"""A keep-alive poll is answered this seldom."""
 
 
 class State(enum.Enum):
@@ -115,7 +115,8 @@ class Machine:
         self._quiet_s = math.inf  # when the line's silence is too long, and why that would be
         self._why = ""
         self._unanswered: dict[Signal, float] = {}  # what we asked, and when its answer is due
-        self._answers_polls_s = -math.inf
+        self._answered_poll_s = -math.inf
+        self._echo_is_out = False  # our answer to a poll, which may come back
         self._stopping = False
         self.due_s = math.inf
 
@@ -181,10 +182,17 @@ class Machine:
         return End(STOPPED) if self._stopping and signal is Signal.SIGN_OFF and not signing_off else None
 
     def poll(self, now_s: float) -> bool:
-        """A keep-alive poll came: whether to answer it."""
-        if now_s - self._answers_polls_s < POLL_S:
+        """A keep-alive poll came: whether to answer it.
+
+        After each answer, the first poll within ``reply_s`` may be its echo, and is not answered: two ends
+        that echo everything would go on for ever.
+        """
+        since_s = now_s - self._answered_poll_s
+        is_echo = self._echo_is_out and since_s < self._patience.reply_s
+        self._echo_is_out = False
+        if is_echo or since_s < POLL_S:
             return False
-        self._answers_polls_s = now_s
+        self._answered_poll_s, self._echo_is_out = now_s, True
         return True
 
     def stop(self, now_s: float, *, signs: bool) -> Action | None:

@@ -3,22 +3,29 @@
 A link that is refused, or whose handshake fails, is counted and told in one line, and touches nobody else.
 """
 
+import errno
 import ipaddress
 import itertools
 import random
+import socket
 import ssl
-from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import trio
 
 from processor.config import Config, ConnectSection, ListenSection, parse_address
+from processor.links.admission import Admission
 from processor.links.card_link import CardLink, Stream
 from processor.links.switchboard import Network, Origin, Switchboard
 from processor.links.tls import Contexts, TlsRefused, handshake
 from processor.values.errors import ConfigError, DecodeError
 
 _STEADY_S = 10.0  # a dialled link that lasted this long was no failure: the next pause is short again
+
+_BACKLOG = 512  # who waits to be accepted; that is done fast enough for it to be short, whoever knocks
+_ACCEPTS_MAX = 4  # in one turn, of those that are refused: some 20 µs each
+_NO_ROOM_S = 0.1
 
 _chance = random.SystemRandom().random
 
@@ -77,9 +84,9 @@ class Peers:
         self._config = config
         self._networks = networks
         self._board = board
-        self._handshakes = trio.CapacityLimiter(config.limits.handshakes_max)
-        self._per_peer: Tally[str] = Tally()
+        self._admission = Admission(config.limits)
         self._stop = trio.Event()
+        self._unready: set[trio.CancelScope] = set()  # of what is on its way to become a link
         self.links: set[CardLink] = set()
         self._tls = tls
         for port in config.listen:
@@ -97,7 +104,7 @@ class Peers:
         for section in self._config.listen:
             host, port = parse_address(section.address)
             try:
-                listeners = await trio.open_tcp_listeners(port, host=host)
+                listeners = await trio.open_tcp_listeners(port, host=host, backlog=_BACKLOG)
             except OSError as error:
                 raise OSError(f"cannot listen on {section.address}: {error.strerror or error}") from error
             ports.append(Port(self._networks[section.network], section, listeners))
@@ -108,8 +115,8 @@ class Peers:
     ) -> None:
         """Accept in one nursery, serve in the other; dialled links live in the second from the start."""
         for port, tls in zip(ports, self._tls.listen, strict=True):
-            acceptors.start_soon(self._accept, port, tls, links)
             for listener in port.listeners:
+                acceptors.start_soon(self._accept, port, tls, listener, links)
                 host, number = listener.socket.getsockname()[:2]
                 announce(f"listening {port.network.profile.name} {_shown(host, number)}")
         for section, tls in zip(self._config.connect, self._tls.connect, strict=True):
@@ -121,45 +128,65 @@ class Peers:
     def stop(self) -> None:
         """No link any more: each signs off where it must, and ends once what it was asked is answered."""
         self._stop.set()
+        for scope in self._unready:
+            scope.cancel()
         for link in self.links:
             link.stop()
 
-    async def _accept(self, port: Port, tls: ssl.SSLContext | None, links: trio.Nursery) -> None:
-        async def converse(stream: trio.SocketStream) -> None:
-            await self._converse(port, tls, stream)
+    async def _accept(
+        self, port: Port, tls: ssl.SSLContext | None, listener: trio.SocketListener, links: trio.Nursery
+    ) -> None:
+        """Let in who may connect, until cancelled."""
+        theirs = listener.socket
+        async with listener:
+            with socket.fromfd(theirs.fileno(), theirs.family, theirs.type) as door:
+                door.setblocking(False)
+                while True:
+                    await trio.lowlevel.wait_readable(door)
+                    try:
+                        self._let_in(port, tls, door, links)
+                    except OSError as error:  # no file descriptor, or no memory, for one more
+                        name = errno.errorcode.get(error.errno or 0, "OSError")
+                        self._refused(port.network, "", name.lower())
+                        await trio.sleep(_NO_ROOM_S)
 
-        await trio.serve_listeners(converse, port.listeners, handler_nursery=links)
+    def _let_in(
+        self, port: Port, tls: ssl.SSLContext | None, door: socket.socket, links: trio.Nursery
+    ) -> None:
+        """Refuse who is to be refused, and begin one link; before the next begins, the others have a turn.
 
-    async def _converse(self, port: Port, tls: ssl.SSLContext | None, stream: trio.SocketStream) -> None:
-        """One connection, if it may be one: from whom, how many there are, and with which certificate."""
-        try:
-            peer = str(stream.socket.getpeername()[0])
-        except OSError:
-            peer = "gone"
-        if (reason := self._refusal(port, peer)) is not None:
+        The address is the one that ``accept`` tells: a connection that was reset meanwhile has it as well.
+        """
+        for _ in range(_ACCEPTS_MAX):
+            try:
+                stream, address = door.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            peer = str(address[0]) if address else ""
+            reason = self._refusal(port, peer)
+            if reason is None:
+                self._admission.enter(peer)
+                links.start_soon(self._converse, port, tls, stream, peer)
+                return
+            stream.close()
             self._refused(port.network, peer, reason)
-            await trio.aclose_forcefully(stream)
-            return
-        self._per_peer[peer] += 1
+
+    def _refusal(self, port: Port, peer: str) -> str | None:
+        if not peer or not port.allows(peer):  # nobody is nobody's peer
+            return "peer_not_allowed"
+        return self._admission.refusal(peer, trio.current_time())
+
+    async def _converse(
+        self, port: Port, tls: ssl.SSLContext | None, accepted: socket.socket, peer: str
+    ) -> None:
+        """One connection that is let in: its handshake, if there is one, and its life."""
         try:
+            stream = trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
             secured = await self._secured(stream, tls, port.names, port.network, peer)
             if secured is not None:
                 await self._serve(CardLink(port.network, self._board, secured, Origin(peer)))
         finally:
-            self._per_peer[peer] -= 1
-            if not self._per_peer[peer]:
-                del self._per_peer[peer]
-
-    def _refusal(self, port: Port, peer: str) -> str | None:
-        limits = self._config.limits
-        if peer != "gone" and not port.allows(peer):
-            return "peer_not_allowed"
-        if (
-            self._per_peer.total() >= limits.connections_max
-            or self._per_peer[peer] >= limits.connections_per_peer_max
-        ):
-            return "too_many_connections"
-        return None
+            self._admission.leave(peer)
 
     def _refused(self, network: Network, peer: str, reason: str) -> None:
         self._board.meters.link_ended(network.profile.name, reason)
@@ -184,17 +211,29 @@ class Peers:
             stream, tls, server_hostname=host, server_side=host is None, https_compatible=True
         )
         reason = "tls_too_slow"
-        with trio.move_on_after(self._config.limits.handshake_s):
+        with self._hurried(self._config.limits.handshake_s):
             try:
-                async with self._handshakes:
+                async with self._admission.handshaking(peer):
                     await handshake(secured, names)
             except TlsRefused as refused:
                 reason = refused.reason
             else:
                 return secured
-        self._refused(network, peer, reason)
+        self._refused(network, peer, "stopped" if self._stop.is_set() else reason)
         await trio.aclose_forcefully(secured)
         return None
+
+    @contextmanager
+    def _hurried(self, seconds: float) -> Iterator[None]:
+        """What is done inside, before there is a link, ends in time, and at once when we are to stop."""
+        with trio.move_on_after(seconds) as scope:
+            self._unready.add(scope)
+            try:
+                if self._stop.is_set():
+                    scope.cancel()
+                yield
+            finally:
+                self._unready.remove(scope)
 
     async def _serve(self, link: CardLink) -> None:
         self.links.add(link)
@@ -229,13 +268,13 @@ class Peers:
         host, port = parse_address(section.address)
         network, reason = self._networks[section.network], "connect_too_slow"
         stream: trio.SocketStream | None = None
-        with trio.move_on_after(self._config.limits.connect_s):
+        with self._hurried(self._config.limits.connect_s):
             try:
                 stream = await trio.open_tcp_stream(host, port)
             except OSError:
                 reason = "unreachable"
         if stream is None:
-            self._refused(network, section.address, reason)
+            self._refused(network, section.address, "stopped" if self._stop.is_set() else reason)
             return None
         names = section.tls.names if section.tls is not None else ()
         return await self._secured(stream, tls, (), network, section.address, names[0] if names else host)

@@ -9,11 +9,14 @@ from processor.core.unmatched import unlike_original
 from processor.iso8583.header import Rejection
 from processor.iso8583.message import Message
 from processor.networks.nearest import in_words
+from processor.networks.profile import Profile
 from processor.services.log import Log
 from processor.services.meters import Meters
 from processor.values.clock import Clock
 from processor.values.outcome import Outcome
 from processor.values.requests import Advice, Reversal
+
+_DECISIONS = frozenset({"11", "21"})  # an MTI's second and third digit: answers to requests for money
 
 LOOKED_UP_S = 0.1
 """How seldom it is looked up what an advice or a reversal without original is unlike."""
@@ -72,7 +75,31 @@ def tell_response(board: Board, network: str, peer: str, response: Message, diff
     )
 
 
-def tell_rejection(board: Board, network: str, peer: str, rejection: Rejection) -> None:
-    """The network sent a message of ours back: it counts as never sent, and the network acts on that."""
+def tell_rejection(
+    board: Board, profile: Profile, peer: str, rejection: Rejection, ours: Message | None
+) -> None:
+    """The network sent a message back; ``ours`` is None where we had not sent it.
+
+    The book stays as it is: an approval that is not delivered is the network's to reverse (0420) or to
+    replace by a decision of its own (0120), and until then the hold is on the safe side.
+    """
+    network = profile.name
     board.meters.refused(network, "rejected_by_network")
-    board.log.warning("our message was rejected", network=network, peer=peer, reason=rejection.code)
+    if ours is None:
+        board.meters.rejection(network, "stray", "")
+        board.log.warning("reject of what we had not sent", network=network, peer=peer, code=rejection.code)
+        return
+    board.meters.rejection(network, "received", rejection.code)
+    code = ours.elements.get(39, "")
+    if ours.mti[1:3] in _DECISIONS and code in profile.approving_codes:
+        board.meters.alert(network, "approval_rejected")
+    board.log.warning(
+        "our message was rejected",
+        network=network,
+        peer=peer,
+        reason=rejection.code,
+        mti=ours.mti,
+        stan=ours.elements.get(11, ""),
+        rrn=ours.elements.get(37, ""),
+        code=code,
+    )

@@ -1,7 +1,8 @@
 """TLS on card links and to the HSM: who we are, whom we trust, and which certificate may use which link.
 
 Any certificate of a trusted authority would let one member speak on another's line; so a card port names
-those it is for, by subject alternative name, common name, or ``sha256:`` and the certificate's fingerprint.
+those it is for, by subject alternative name, by common name where a certificate has no such names, or by
+``sha256:`` and the certificate's fingerprint, which nothing that is written in a certificate can pass for.
 """
 
 import hashlib
@@ -14,6 +15,8 @@ import trio
 
 from processor.config import Config, TlsSection
 from processor.values.errors import ConfigError
+
+_FINGERPRINT = "sha256:"
 
 TlsStream = trio.SSLStream[trio.SocketStream]
 
@@ -123,9 +126,11 @@ def _names(stream: TlsStream) -> frozenset[str]:
     """Every name the peer's certificate may be known by."""
     details = stream.getpeercert() or {}
     names = {str(value) for _kind, value in details.get("subjectAltName", ())}
-    for part in details.get("subject", ()):
-        names.update(str(value) for kind, value in part if kind == "commonName")
+    if not names:
+        subject = details.get("subject", ())
+        names = {str(value) for part in subject for kind, value in part if kind == "commonName"}
+    names = {name for name in names if not name.lower().startswith(_FINGERPRINT)}
     der = stream.getpeercert(binary_form=True)
     if der:
-        names.add("sha256:" + hashlib.sha256(der).hexdigest())
+        names.add(_FINGERPRINT + hashlib.sha256(der).hexdigest())
     return frozenset(names)

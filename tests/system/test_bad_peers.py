@@ -7,15 +7,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from processor.iso8583.framing import VISA_FRAME
+from processor.iso8583.header import BASE1
 from processor.iso8583.message import Message
 
 pytestmark = pytest.mark.slow
 
 HEADER_BYTES = 22
 PAN = "4000009999912345"
+# A header of 26 bytes whose H13 announces no reject, and ten bytes behind it.
+REJECTS_NOTHING = b"\0\x24\0\0" + bytes((26, 1, 2, 0, 36)) + bytes(31)
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +62,19 @@ def frame(desk: Any, till: Any, connect: Any) -> bytes:
     link = connect(desk)
     link.ask(till.signal("301"))
     return bytes(VISA_FRAME.frame(link.codec.encode(till.purchase(desk.card, 100, "stripe", "right"))))
+
+
+def _ended(desk: Any, reason: str) -> float:
+    """How many links have ended for this reason."""
+    return _count(desk, "issuer_links_ended_total", reason=reason)
+
+
+def _count(desk: Any, name: str, **labels: str) -> float:
+    """What the processor's metrics say, a second later at most."""
+    address = desk.out.wait_for("listening http ").split()[2]
+    families = text_string_to_metric_families(httpx.get(f"http://{address}/metrics").text)
+    samples = (sample for family in families for sample in family.samples if sample.name == name)
+    return sum(s.value for s in samples if labels.items() <= s.labels.items())
 
 
 def _broken(change: Callable[[bytearray], None], frame: bytes) -> bytes:
@@ -119,10 +137,53 @@ def test_an_unsound_stream_is_hung_up_on(
         link = connect(desk)
         _send_all_it_takes(link, payload(frame))
         neighbour()
-        assert link.is_over()
+        _listen_to_the_end(link)
 
     desk.log.wait_for(reason)
     assert len(desk.log.containing(reason)) == 1, "one line; what follows within a second is counted"
+    _assert_unharmed(desk, neighbour)
+
+
+@pytest.mark.parametrize(
+    ("reason", "bad"),
+    [
+        pytest.param("frame_too_long", lambda _: b"\xff" * 100, id="a length that is too long"),
+        pytest.param("frame_too_short", lambda _: b"\0\x0a\0\0" + bytes(10), id="a frame too short"),
+        pytest.param("closed_inside_frame", lambda frame: frame[:50], id="half a frame and no more"),
+        pytest.param("frame_not_finished", lambda frame: frame[:50], id="half a frame and silence"),
+        pytest.param("header_length", lambda frame: _broken(_set(4, 21), frame), id="a header of 21 bytes"),
+        pytest.param("reject_header", lambda _: REJECTS_NOTHING, id="a reject that rejects nothing"),
+    ],
+)
+@pytest.mark.parametrize("pieces", [1, 2], ids=["in one piece", "good and bad apart"])
+def test_c35_what_came_before_a_broken_frame_is_answered_before_the_link_ends(
+    desk: Any, connect: Any, neighbour: Any, till: Any, frame: bytes, reason: str, bad: Any, pieces: int
+) -> None:
+    link, before = connect(desk), _ended(desk, reason)
+    asked = [till.purchase(desk.card, 100, "stripe") for _ in range(20)]
+    good = b"".join(VISA_FRAME.frame(link.codec.encode(message)) for message in asked)
+    for data in [good + bad(frame)] if pieces == 1 else [good, bad(frame)]:
+        link.send_bytes(data)
+    if reason == "closed_inside_frame":
+        link.socket.shutdown(socket.SHUT_WR)
+    replies = [link.receive() for _ in asked]
+
+    assert {r.elements[11] for r in replies} == {a.elements[11] for a in asked}
+    assert {r.elements[39] for r in replies} == {"00"}
+    assert link.is_over()
+    while _ended(desk, reason) == before:
+        neighbour()
+    _assert_unharmed(desk, neighbour)
+
+
+def test_c35_an_answer_that_is_owed_arrives_though_its_peer_goes_on_sending(
+    desk: Any, connect: Any, neighbour: Any, till: Any
+) -> None:
+    link, question = connect(desk), till.purchase(desk.card, 100, "stripe")
+    _send_all_it_takes(link, VISA_FRAME.frame(link.codec.encode(question)) + b"\xff" * 1_048_576)
+
+    assert link.receive().elements[11] == question.elements[11]
+    assert link.is_over()
     _assert_unharmed(desk, neighbour)
 
 
@@ -282,31 +343,82 @@ def test_a_request_that_lacks_a_mandatory_element_gets_30(
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "code"),
     [
-        pytest.param(
-            lambda body: _broken(_set(32 + 10, 0xFF), body), id="a length that is no number of digits"
-        ),
-        pytest.param(lambda body: body[:22] + body[22:24] + b"\xff" * 8 + body[32:], id="every bit set"),
-        pytest.param(lambda body: body[:-5], id="a message that ends inside an element"),
-        pytest.param(lambda body: body + b"\0" * 7, id="bytes behind the last element"),
+        pytest.param(lambda body: body[:-5], "", id="a message that ends inside its last element"),
+        pytest.param(lambda body: body + b"\0" * 7, "", id="bytes behind the last element"),
+        pytest.param(lambda body: _broken(_set(32, 0xFF), body), "0003", id="a length that is no length"),
+        pytest.param(lambda body: body[:24] + b"\xff" * 8 + body[32:], "0003", id="every bit set"),
+        pytest.param(lambda body: body[:45], "0003", id="a message that ends before its STAN"),
+        pytest.param(lambda body: body[:22] + b"\x91\x00" + body[24:], "0002", id="an unknown type"),
+        pytest.param(lambda body: body[:22] + b"\x0a\xbc" + body[24:], "0002", id="a type not in digits"),
     ],
 )
-def test_c35_a_malformed_message_in_a_sound_frame_gets_30_or_nothing_and_the_link_goes_on(
-    desk: Any, connect: Any, neighbour: Any, till: Any, change: Any
+def test_c35_a_malformed_message_in_a_sound_frame_gets_30_or_a_header_reject_and_the_link_goes_on(
+    desk: Any, connect: Any, neighbour: Any, till: Any, change: Any, code: str
 ) -> None:
-    link = connect(desk)
-    body = bytearray(change(link.codec.encode(till.purchase(desk.card, 100))))
+    link, question = connect(desk), till.purchase(desk.card, 100)
+    body = bytearray(change(link.codec.encode(question)))
     body[3:5] = len(body).to_bytes(2, "big")
-    echo = till.signal("301")
+    before = _count(desk, "issuer_rejections_total", what="sent", code=code)
     link.send_bytes(VISA_FRAME.frame(bytes(body)))
-    link.send(echo)
-    replies = [link.receive()]
-    if replies[0].mti != "0810":
-        replies.append(link.receive())
+    answer = link.receive_bytes()
 
-    assert replies[-1].elements[11] == echo.elements[11]
-    assert [r.elements[39] for r in replies[:-1]] in ([], ["30"])
+    if code:
+        rejection = BASE1.rejection(answer)
+        assert rejection is not None
+        assert (rejection.code, rejection.frame) == (code, bytes(body)), "our code, and what they had sent"
+        assert answer[5:11] == body[8:11] + body[5:8], "to whom it came from"
+        while _count(desk, "issuer_rejections_total", what="sent", code=code) == before:
+            neighbour()
+    else:
+        reply = link.codec.decode(answer)
+        assert (reply.elements[39], reply.elements[11]) == ("30", question.elements[11])
+    assert link.ask(till.signal("301")).elements[39] == "00"
+    _assert_unharmed(desk, neighbour)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        pytest.param(_set(6, 1), "header_text_format", id="another text format"),
+        pytest.param(_set(8, 255), "header_total_length", id="another length than the frame's"),
+    ],
+)
+def test_c35_a_frame_that_its_header_contradicts_gets_a_header_reject_before_the_link_ends(
+    desk: Any, connect: Any, neighbour: Any, frame: bytes, change: Any, reason: str
+) -> None:
+    link, before = connect(desk), _ended(desk, reason)
+    data = _broken(change, frame)
+    link.send_bytes(data)
+    rejection = BASE1.rejection(link.receive_bytes())
+
+    assert rejection is not None
+    assert (rejection.code, rejection.frame) == ("0001", data[4:])
+    assert link.is_over()
+    while _ended(desk, reason) == before:
+        neighbour()
+    _assert_unharmed(desk, neighbour)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda frame: bytes.fromhex("1a") + frame[1:22] + bytes.fromhex("80000123"), id="bare"),
+        pytest.param(lambda frame: BASE1.reject(frame, "0123"), id="with the frame that it is about"),
+    ],
+)
+def test_a_reject_is_never_answered_and_one_of_what_we_never_sent_is_counted_as_such(
+    desk: Any, connect: Any, neighbour: Any, till: Any, frame: bytes, change: Any
+) -> None:
+    link, before = connect(desk), _count(desk, "issuer_rejections_total", what="stray")
+    reject = bytearray(change(frame[4:]) + bytes(8))
+    reject[3:5] = len(reject).to_bytes(2, "big")
+    link.send_bytes(VISA_FRAME.frame(bytes(reject)))
+
+    assert link.ask(till.signal("301")).mti == "0810", "and nothing before it"
+    while _count(desk, "issuer_rejections_total", what="stray") == before:
+        neighbour()
     _assert_unharmed(desk, neighbour)
 
 
@@ -361,11 +473,15 @@ def _damaged(link: Any, till: Any, card: Any, chance: random.Random) -> bytes:
 
 
 def _drain(link: Any, till: Any) -> None:
-    """Read answers until that of an echo test sent now."""
+    """Read answers and rejects until the answer of an echo test sent now."""
     echo: Message = till.signal("301")
     link.send(echo)
-    while (reply := link.receive()).elements.get(11) != echo.elements[11] or reply.mti != "0810":
-        pass
+    while True:
+        frame = link.receive_bytes()
+        if BASE1.rejection(frame) is None:
+            reply = link.codec.decode(frame)
+            if (reply.mti, reply.elements.get(11)) == ("0810", echo.elements[11]):
+                return
 
 
 def _trickle(link: Any, data: bytes) -> None:

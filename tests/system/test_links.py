@@ -2,12 +2,16 @@
 
 import select
 import socket
+import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from processor.iso8583.framing import VISA_FRAME
+from processor.iso8583.header import BASE1
 from processor.iso8583.message import Message
 
 pytestmark = pytest.mark.slow
@@ -333,6 +337,27 @@ def test_only_listed_peers_may_connect(serve: Any, connect: Any, till: Any, peer
         desk.log.wait_for("peer_not_allowed")
 
 
+def test_who_is_not_listed_is_never_heard_however_quickly_it_leaves(
+    serve: Any, switch_link: Any, till: Any, issuer: Any, tmp_path: Path
+) -> None:
+    """A connection that is reset behind its bytes is handed over by the system with the bytes still in it."""
+    card = issuer.card()
+    desk = serve(LISTEN + 'peers = ["127.0.0.2"]\n', deck=issuer.deck(tmp_path))
+    listed = switch_link.over(socket.create_connection(desk.address, 20, ("127.0.0.2", 0)))
+    assert listed.ask(till.purchase(card)).elements[39] == "00"
+    for _ in range(300):
+        stranger = switch_link.to(desk.address)
+        stranger.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with suppress(EOFError):
+            stranger.send(till.signal("072"))
+        stranger.socket.close()
+
+    assert listed.ask(till.purchase(card)).elements[39] == "00", "nobody has signed us off"
+    assert not desk.log.containing("signed off")
+    desk.log.wait_for("peer_not_allowed")
+    listed.socket.close()
+
+
 @pytest.mark.parametrize(
     ("limits", "allowed"),
     [
@@ -372,14 +397,46 @@ def test_a_message_of_ours_that_the_network_rejects_by_its_header_is_told_and_th
     desk = serve(LISTEN)
     link = connect(desk)
     link.send(till.signal("301"))
-    ours = link.receive_bytes()
-    header = bytearray(ours[:22] + bytes.fromhex("80000123"))
-    header[0], length = len(header), len(header) + len(ours)
-    header[3:5] = length.to_bytes(2, "big")
-    link.send_bytes(length.to_bytes(2, "big") + b"\0\0" + bytes(header) + ours)
+    link.send_bytes(rejected(link.receive_bytes(), "0123"))
 
     assert link.ask(till.signal("301")).elements[39] == "00"
     assert "0123" in desk.log.wait_for("our message was rejected")
+
+
+def rejected(ours: bytes, code: str) -> bytes:
+    """The network's header-level reject of a frame of ours, as it goes over the wire."""
+    return VISA_FRAME.frame(BASE1.reject(ours, code) or b"")
+
+
+def test_an_approval_that_the_network_rejects_is_told_with_what_it_was_and_its_hold_stays(
+    serve: Any, connect: Any, till: Any, issuer: Any, tmp_path: Path
+) -> None:
+    card = issuer.card(1000)
+    link = connect(desk := serve(LISTEN, deck=issuer.deck(tmp_path)))
+    purchase = till.purchase(card, 600)
+    link.send(purchase)
+    ours = link.receive_bytes()
+    link.send_bytes(rejected(ours, "0123"))
+    line = desk.log.wait_for("our message was rejected")
+
+    for part in ("0123", "0110", purchase.elements[11], purchase.elements[37], "code=00"):
+        assert part in line
+    assert card.card.pan not in line
+    assert link.ask(till.purchase(card, 600)).elements[39] == "51", "until the network reverses it"
+    assert link.ask(till.reversal(purchase)).elements[39] == "00"
+    assert link.ask(till.purchase(card, 600)).elements[39] == "00"
+
+
+def test_c32_a_sign_on_that_is_rejected_by_its_header_is_refused_and_not_waited_for(
+    serve: Any, host: Host
+) -> None:
+    desk = serve(host.section, RECONNECT_S="0.05", RECONNECT_MAX_S="0.2", REPLY_S="60")
+    link = host.accept()
+    link.send_bytes(rejected(link.receive_bytes(), "0123"))
+
+    assert link.is_over()
+    desk.log.wait_for("sign_on_refused")
+    host.signed_on()
 
 
 def test_a_reversal_whose_original_is_not_found_says_which_part_of_its_key_differs(

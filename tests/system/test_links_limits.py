@@ -2,6 +2,8 @@
 
 import random
 import select
+import socket
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -91,6 +93,41 @@ def test_two_hundred_slow_and_a_hundred_garbage_links_harm_nobody(
     for reason in ("frame_not_finished", "frame_too_long"):
         desk.log.wait_for(reason)
     assert desk.running
+    assert not desk.log.containing("Traceback")
+
+
+def test_a_storm_of_connections_from_one_address_is_turned_away_and_others_are_served(
+    launch: Any, hsm: Any, issuer: Any, connect: Any, switch_link: Any, till: Any, tmp_path: Path
+) -> None:
+    card = issuer.card(10**9)
+    desk = launch.serving(
+        tmp_path / "state", hsm, issuer.deck(tmp_path),
+        LIMITS__CONNECTS_PER_PEER_S="0.001", LIMITS__CONNECTIONS_PER_PEER_MAX="5",
+    )  # fmt: skip
+    good, stop = connect(desk), threading.Event()
+    good.ask(till.signal("301"))
+
+    def storm() -> None:
+        while not stop.is_set():
+            with suppress(OSError), socket.create_connection(desk.address, 20) as stream:
+                stream.send(b"\xff\xff")
+
+    stormers = [threading.Thread(target=storm) for _ in range(4)]
+    for thread in stormers:
+        thread.start()
+    try:
+        desk.log.wait_for("connects_too_fast")
+        for _ in range(10):
+            new = switch_link.over(socket.create_connection(desk.address, 20, ("127.0.0.2", 0)))
+            assert new.ask(till.purchase(card, 1)).elements[39] == "00"
+            assert good.ask(till.purchase(card, 1)).elements[39] == "00"
+            new.socket.close()
+    finally:
+        stop.set()
+        for thread in stormers:
+            thread.join()
+
+    assert connect(desk).is_over(), "and stays away"
     assert not desk.log.containing("Traceback")
 
 

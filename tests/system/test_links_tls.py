@@ -11,6 +11,11 @@ from typing import Any
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509.oid import NameOID
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +31,7 @@ def papers(tmp_path_factory: Any) -> Any:
         "host": authority.issue_cert("127.0.0.1"),
         "switch": authority.issue_cert("switch.visa.test"),
         "other": authority.issue_cert("switch.mc.test"),
+        "named": authority.issue_cert("switch.mc.test", common_name="switch.visa.test"),
         "expired": authority.issue_cert("switch.visa.test", not_after=LONG_AGO),
         "foreign": foreign.issue_cert("switch.visa.test"),
     }
@@ -37,7 +43,34 @@ def papers(tmp_path_factory: Any) -> Any:
     foreign.cert_pem.write_to_path(folder / "foreign-ca.pem")
     pem = made["switch"].cert_chain_pems[0].bytes().decode()
     fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
-    return SimpleNamespace(folder=folder, fingerprint=f"sha256:{fingerprint}")
+    pinned = f"sha256:{fingerprint}"
+    _issue(authority, folder / "bare", "switch.visa.test")
+    _issue(authority, folder / "pretender", "nobody", pinned)
+    return SimpleNamespace(folder=folder, fingerprint=pinned)
+
+
+def _issue(authority: trustme.CA, file: Path, common_name: str, uri: str = "") -> None:
+    """A certificate without alternative names, or with a URI for its only one."""
+    issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes())
+    issuer_key = load_pem_private_key(authority.private_key_pem.bytes(), None)
+    assert isinstance(issuer_key, EllipticCurvePrivateKey)
+    spare = authority.issue_cert("spare.test")  # for its key
+    public_key = x509.load_pem_x509_certificate(spare.cert_chain_pems[0].bytes()).public_key()
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
+        .issuer_name(issuer.subject)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(LONG_AGO)
+        .not_valid_after(LONG_AGO.replace(year=2120))
+    )
+    if uri:
+        names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)])
+        made = made.add_extension(names, critical=False)
+    cert = made.sign(issuer_key, SHA256())
+    file.with_suffix(".pem").write_bytes(cert.public_bytes(Encoding.PEM))
+    spare.private_key_pem.write_to_path(file.with_suffix(".key"))
 
 
 def listening(papers: Any, more: str = "") -> str:
@@ -62,14 +95,16 @@ def serve(launch: Any, hsm: Any, configured: Any, tmp_path: Path) -> Callable[..
     return start
 
 
-def open_link(papers: Any, desk: Any, switch_link: Any, cert: str = "", version: Any = None) -> Any:
+def open_link(
+    papers: Any, desk: Any, switch_link: Any, cert: str = "", version: Any = None, source: str = "127.0.0.1"
+) -> Any:
     """A link with TLS, and with a certificate if one is named; EOFError when we are not let in."""
     context = ssl.create_default_context(cafile=str(papers.folder / "ca.pem"))
     if version is not None:
         context.minimum_version = context.maximum_version = version
     if cert:
         context.load_cert_chain(papers.folder / f"{cert}.pem", papers.folder / f"{cert}.key")
-    stream = socket.create_connection(desk.address, 20)
+    stream = socket.create_connection(desk.address, 20, (source, 0))
     try:
         return switch_link.over(context.wrap_socket(stream, server_hostname="127.0.0.1"))
     except (ssl.SSLError, ConnectionResetError):
@@ -78,12 +113,12 @@ def open_link(papers: Any, desk: Any, switch_link: Any, cert: str = "", version:
 
 
 def is_let_in(
-    papers: Any, desk: Any, switch_link: Any, till: Any, cert: str = "", version: Any = None
+    papers: Any, desk: Any, switch_link: Any, till: Any, cert: str = "", version: Any = None, **more: str
 ) -> bool:
     """Whether an echo test is answered."""
     link = None
     try:
-        link = open_link(papers, desk, switch_link, cert, version)
+        link = open_link(papers, desk, switch_link, cert, version, **more)
         return bool(link.ask(till.signal("301")).elements[39] == "00")
     except (EOFError, ssl.SSLError):
         return False
@@ -108,7 +143,9 @@ def test_a_port_with_a_certificate_of_ours_alone_takes_every_peer(
         pytest.param("", "tls_no_certificate", id="none"),
         pytest.param("expired", "tls_certificate_expired", id="an expired one"),
         pytest.param("foreign", "tls_certificate_untrusted", id="one of another authority"),
+        pytest.param("bare", None, id="one that has nothing but a common name"),
         pytest.param("other", "tls_certificate_of_another", id="another member's, of the same authority"),
+        pytest.param("named", "tls_certificate_of_another", id="another member's, with our common name"),
     ],
 )
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
@@ -132,6 +169,7 @@ def test_a_link_may_be_bound_to_one_certificate_by_its_fingerprint(
 
     assert is_let_in(papers, desk, switch_link, till, "switch")
     assert not is_let_in(papers, desk, switch_link, till, "other")
+    assert not is_let_in(papers, desk, switch_link, till, "pretender"), "a fingerprint is not a name"
 
 
 def test_who_speaks_no_tls_on_a_tls_port_is_refused(
@@ -150,13 +188,26 @@ def test_who_speaks_no_tls_on_a_tls_port_is_refused(
 def test_a_handshake_has_a_deadline_and_waiting_ones_keep_nobody_out(
     serve: Any, papers: Any, connect: Any, switch_link: Any, till: Any
 ) -> None:
-    desk = serve(mutual(papers), HANDSHAKE_S="1", HANDSHAKES_MAX="2").ready()
+    desk = serve(mutual(papers), HANDSHAKE_S="1", HANDSHAKES_MAX="2", HANDSHAKES_PER_PEER_MAX="1").ready()
     idle = [connect(desk) for _ in range(4)]
 
     for link in idle:
         assert link.is_over()
     desk.log.wait_for("tls_too_slow")
     assert is_let_in(papers, desk, switch_link, till, "switch")
+
+
+def test_half_handshakes_of_one_address_keep_no_other_out_and_do_not_keep_us_from_stopping(
+    serve: Any, papers: Any, connect: Any, switch_link: Any, till: Any
+) -> None:
+    """They may take an hour each: whoever had to wait for one would not be done before the test gives up."""
+    limits = {"HANDSHAKE_S": "3600", "HANDSHAKES_MAX": "4", "HANDSHAKES_PER_PEER_MAX": "3", "DRAIN_S": "3600"}
+    desk = serve(mutual(papers), **limits, CONNECTIONS_PER_PEER_MAX="60").ready()
+    idle = [connect(desk) for _ in range(30)]
+
+    assert is_let_in(papers, desk, switch_link, till, "switch", source="127.0.0.2")
+    assert desk.stop()["links"] == 0
+    assert all(link.is_over() for link in idle)
 
 
 @pytest.mark.parametrize(
