@@ -38,7 +38,7 @@ from processor.links.switchboard import LinkLimits, Network, Shares, Switchboard
 from processor.networks.profile import load_profile
 from processor.replay.recovery import recover
 from processor.secrets import Secrets, load_secrets
-from processor.services.gauges import watch_book, watch_journal, watch_networks, watch_process
+from processor.services.gauges import watch_book, watch_journal, watch_networks, watch_process, watch_trace
 from processor.services.http.health import Vitals, readiness
 from processor.services.http.questions import Questions
 from processor.services.journal_writer import JournalWriter
@@ -60,6 +60,7 @@ SWEEP_S = 0.01  # how late a deadline may be noticed
 HOUSEKEEPING_S = 1.0
 EXPIRE_AT_ONCE = 1000
 ISSUE_AT_ONCE = 1000
+TRACE_LEAVES_SEGMENTS = 4  # that a trace leaves the journal's disk room for
 SWITCH_INTERVAL_S = 0.0005  # the journal thread waits this long for the interpreter, not 5 ms
 
 
@@ -125,6 +126,7 @@ class Processor:
         self._writer = JournalWriter(
             self._journal, lease, self._journal_failed, self._journal.prepare_next, clock
         )
+        self._writer.space_changed = self._space_changed
         self._core = Core(
             self.state,
             Terms(
@@ -168,7 +170,12 @@ class Processor:
         """Its file is made now, so that what is wrong with it is told before anything is served."""
         if self._trace is None:
             return None
-        return Recorder(self._trace, bytes.fromhex(self._secrets.pan_token_key), self._log)
+        order = msgspec.structs.replace(
+            self._trace,
+            journal_folder=self._config.state,
+            journal_bytes=TRACE_LEAVES_SEGMENTS * (self._config.journal.segment_mib << 20),
+        )
+        return Recorder(order, bytes.fromhex(self._secrets.pan_token_key), self._log)
 
     def _begin_trace(self, recorder: Recorder) -> None:
         """Record from here on."""
@@ -187,6 +194,7 @@ class Processor:
         watch_networks(meters, self._core, [network.profile for network in self._networks.values()])
         watch_book(meters, self.state, self._desk)
         watch_journal(meters, self._writer.figures)
+        watch_trace(meters, self._recorder)
         watch_process(meters, self._log, lambda: self._hsm.connected, self._clock.wall_ms())
         meters.build(
             version=metadata.version("standin"),
@@ -302,6 +310,13 @@ class Processor:
         self._log.error("journal failed", reason=str(error))
         self._services.cancel_scope.cancel()
 
+    def _space_changed(self, low: bool) -> None:
+        """The journal has begun to write into its reserve, or has room again."""
+        if low:
+            self._log.warning("journal low on space", reason="only the reserve is left: requests are refused")
+        else:
+            self._log.warning("journal has space again", reason="requests are taken again")
+
     def _front(self) -> "Front":
         """The HTTP port and what it shows."""
         from processor.services.http.api import Views  # noqa: PLC0415 - FastAPI: half a second, only to serve
@@ -328,6 +343,7 @@ class Processor:
             stopping=self._stop.is_set(),
             journal_failure=str(self._failure or ""),
             low_space=self._writer.low_space,
+            hsm_needed=self._policy.needs_hsm,
             hsm_connected=self._hsm.connected,
             ports_open=self._serving,
             networks={

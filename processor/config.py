@@ -218,6 +218,7 @@ class LimitsSection(_Section):
 
     connections_max: int = Field(64, ge=1, le=10_000)
     connections_per_peer_max: int = Field(16, ge=1, le=10_000)
+    connects_per_peer_s: float = Field(20.0, gt=0)
     frame_bytes_max: int = Field(4096, ge=64, le=65_535)
     link_in_flight_max: int = Field(512, ge=1, le=100_000)
     unsent_bytes_max: int = Field(1_048_576, ge=4096)
@@ -229,12 +230,19 @@ class LimitsSection(_Section):
     send_s: float = Field(2.0, gt=0)
     drain_s: float = Field(5.0, ge=0)
     handshake_s: float = Field(5.0, gt=0)
-    handshakes_max: int = Field(64, ge=1, le=10_000)
+    handshakes_max: int = Field(64, ge=2, le=10_000)
+    handshakes_per_peer_max: int = Field(8, ge=1, le=10_000)
     echo_s: float = Field(60.0, gt=0)
     reply_s: float = Field(10.0, gt=0)
     connect_s: float = Field(10.0, gt=0)
     reconnect_s: float = Field(0.5, gt=0)
     reconnect_max_s: float = Field(30.0, gt=0)
+
+    @model_validator(mode="after")
+    def _leaves_room_for_others(self) -> Self:
+        if self.handshakes_per_peer_max >= self.handshakes_max:
+            raise ValueError("handshakes_per_peer_max must be less than handshakes_max")
+        return self
 
 
 class LogSection(_Section):

@@ -9,7 +9,7 @@ import msgspec
 from processor.values.errors import ConfigError
 from processor.values.outcome import Verdict
 from processor.values.reasons import Reason
-from rules.catalogue import Rule, RuleRow
+from rules.catalogue import Cvv, Pin, Rule, RuleRow
 from rules.situation import Situation
 
 
@@ -22,11 +22,13 @@ class Policy:
     """Evaluates every rule that applies.
 
     ``pin_tries`` is how many wrong PINs in a row a newly issued card allows; ``hash`` names the content.
+    ``needs_hsm`` tells whether a rule looks at what only an HSM can verify.
     """
 
     def __init__(self, rows: tuple[RuleRow, ...], *, pin_tries: int) -> None:
         self.pin_tries = pin_tries
         self.hash = hashlib.sha256(msgspec.json.encode((pin_tries, rows), order="deterministic")).hexdigest()
+        self.needs_hsm = any(isinstance(row, Pin | Cvv) for row in rows)
         self._rules: tuple[Rule, ...] = tuple(row.compile() for row in rows)
 
     def evaluate(self, situation: Situation) -> tuple[Verdict, ...]:

@@ -5,13 +5,14 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from processor.app import keyring
-from processor.cli import examination
+from processor.cli import asking, examination, hsm_check
 from processor.cli.doctor import _examine
 from processor.hsm.framing import HsmFramer, frame_message
 from processor.journal.file_journal import FileJournal
@@ -216,6 +217,101 @@ def test_an_hsm_that_is_not_there_is_bad(house: Callable[..., Path]) -> None:
         address = f"127.0.0.1:{closed.getsockname()[1]}"
 
     assert [(f.about, f.level) for f in ailments(house(hsm=address))] == [("hsm", "bad")]
+
+
+def test_where_no_rule_needs_an_hsm_its_absence_is_no_ailment(house: Callable[..., Path]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+    path = house(hsm=address)
+    path.write_text(path.read_text().replace("stand-in.toml", "lab-policy.toml"))
+
+    assert ailments(path) == []
+    (hsm,) = [f for f in _examine(path) if f.about == "hsm"]
+    assert "no rule of the policy needs it" in hsm.said
+
+
+def test_an_hsm_s_odd_bytes_are_not_repeated(
+    house: Callable[..., Path], unit: Callable[..., FakeUnit]
+) -> None:
+    address = unit(NC=b"ND00" + b"0" * 16 + b"\0\x1b[31m", BU=b"BV\0\x07").address
+    said = [f.said for f in _examine(house(hsm=address)) if f.about.startswith("hsm")]
+
+    assert len(said) > 1
+    assert all(text.isprintable() for text in said)
+
+
+def test_an_hsm_that_answers_byte_by_byte_and_never_ends_is_given_up(
+    house: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hsm_check, "ANSWER_S", 0.2)
+    stop = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        link = server.accept()[0]
+        with link, suppress(OSError):
+            link.sendall(b"\x08\x00")
+            while not stop.wait(0.01):
+                link.sendall(b"\0")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        dripping = threading.Thread(target=drip, args=(server,))
+        dripping.start()
+        found = ailments(house(hsm=f"127.0.0.1:{server.getsockname()[1]}"))
+        given_up = dripping.is_alive()
+        stop.set()
+        dripping.join()
+
+    assert given_up, "though it went on"
+    assert [(f.about, f.level) for f in found] == [("hsm", "bad")]
+    assert "TimeoutError" in found[0].said
+
+
+PLACES: list[Any] = [
+    pytest.param("standin.toml", "bad", "not a folder", id="a file"),
+    pytest.param("standin.toml/state", "bad", "not a folder", id="in a file"),
+    pytest.param("no/such/state", "warn", "neither it nor", id="two levels that are not there"),
+    pytest.param("state2", "ok", "made at the first start", id="a folder that is not there yet"),
+]
+
+
+@pytest.mark.parametrize(("place", "level", "said"), PLACES)
+def test_a_state_folder_that_is_not_there_is_looked_at_all_the_same(
+    house: Callable[..., Path], tmp_path: Path, place: str, level: str, said: str
+) -> None:
+    found = {f.about: f for f in _examine(house(), tmp_path / place)}
+
+    assert found["state folder"].level == level
+    assert said in found["state folder"].said
+    assert "MiB free" in found["space"].said, "of the nearest folder that is there"
+
+
+def test_ports_and_hsm_can_be_given_as_to_serve(
+    house: Callable[..., Path], unit: Callable[..., FakeUnit]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        path = house(card="192.0.2.1:1", hsm="127.0.0.1:1")
+        found = _examine(path, None, ("mc-like=127.0.0.1:0", f"visa-like={address}"), (unit().address,))
+
+    levels = {f.about: f.level for f in found}
+    assert (levels["port of mc-like"], levels["port of visa-like"], levels["hsm"]) == ("ok", "bad", "ok")
+
+
+def test_a_processor_that_does_not_answer_is_said_to_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As one that was stopped: the kernel takes the connection, and nobody is there."""
+    monkeypatch.setattr(asking, "ALIVE_S", 0.05)
+    journal, state = begun(tmp_path / "state"), tmp_path / "state"
+    lease = journal.acquire(0, "pid")
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        open_door(state, f"127.0.0.1:{nobody.getsockname()[1]}")
+        assert asking.ask_running(state, "why", "1", dict) is None
+        with nobody.accept()[0] as connection:
+            assert connection.recv(100).startswith(b"GET /livez "), "before anything that may take long"
+    journal.release(lease)
+
+    assert "does not answer (ReadTimeout); reading its folder instead" in capsys.readouterr().err
 
 
 def test_dumps_into_a_pipe_are_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

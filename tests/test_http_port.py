@@ -1,7 +1,7 @@
 """The HTTP port without a processor: it is bounded, comes back after a failure, and its routes refuse."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -11,8 +11,10 @@ import trio.testing
 
 from processor.book.state import State
 from processor.services.findings import Finding
+from processor.services.http import port as port_module
 from processor.services.http import questions as questions_module
 from processor.services.http.api import Views, make_app
+from processor.services.http.exposition import RENDERED_AT_ONCE, Exposition
 from processor.services.http.health import Vitals, readiness
 from processor.services.http.port import HttpPort
 from processor.services.http.questions import Busy, Questions, TakesTooLong
@@ -126,6 +128,7 @@ async def test_a_fault_in_one_connection_ends_that_one_and_is_counted(
         with monkeypatch.context() as patched:
             patched.setattr("processor.services.http.port._Connection.run", broken)
             async with await connected(port) as stream:
+                await stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
                 assert await stream.receive_some() == b""
         assert (await get(port)).status_code == 200
 
@@ -134,28 +137,124 @@ async def test_a_fault_in_one_connection_ends_that_one_and_is_counted(
     assert "secret" not in paper.text
 
 
-async def test_only_so_many_connections_are_served_and_a_place_is_free_as_soon_as_a_peer_goes(
+async def test_a_connection_that_asks_nothing_loses_its_place_to_one_that_comes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("processor.services.http.port.IDLE_S", 1000.0)
-    async with running(connections_max=2) as (port, meters, _):
-        first, second = await connected(port), await connected(port)
-        await until(lambda: events(meters, "accepted") == 2)
-        async with await connected(port) as third:
-            assert await third.receive_some() == b""
+    """So whoever asks is served, however many others only hold connections open."""
+    monkeypatch.setattr("processor.services.http.anteroom.HEAD_S", 1000.0)
+    async with running(connections_max=2) as (port, meters, paper):
+        partial = []
+        for _ in range(5):
+            partial.append(await connected(port))
+            await partial[-1].send_all(b"GET / HTTP/1.1\r\nHost:")
+        with trio.fail_after(10):
+            for lost in partial[:3]:
+                assert await lost.receive_some() == b""
+        assert (await get(port)).status_code == 200
+        for stream in partial:
+            await stream.aclose()
+
+    assert events(meters, "refused") >= 3
+    assert "too_many_connections" in paper.text
+
+
+async def test_when_every_place_is_taken_a_request_is_refused_and_a_place_is_free_as_soon_as_a_peer_goes() -> (
+    None
+):
+    release = trio.Event()
+
+    async def slow() -> bytes:
+        await release.wait()
+        return b"figures"
+
+    async with running(make_app(views(metrics=slow), TOKEN), connections_max=1) as (port, meters, _):
+        first = await connected(port)
+        await first.send_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        await until(lambda: events(meters, "accepted") == 1)
+        refused = await get(port)
+        assert refused.status_code == 503
+        assert "ask again" in refused.json()["detail"]
         assert events(meters, "refused") == 1
         await first.aclose()
-        await until(lambda: port._open == 1)
+        await until(lambda: port._open == 0)
         assert (await get(port)).status_code == 200
-        await second.aclose()
+
+
+async def test_a_connection_carries_one_request() -> None:
+    async with running() as (port, _, _), await connected(port) as stream:
+        await stream.send_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 5)
+        said = b""
+        with trio.fail_after(10), suppress(trio.BrokenResourceError):
+            while data := await stream.receive_some():
+                said += data
+
+    assert said.count(b"HTTP/1.1 200") == 1
+    assert b"connection: close" in said.lower()
+
+
+async def test_requests_beyond_the_pace_wait_for_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(port_module, "REQUESTS_AT_ONCE", 2)
+    monkeypatch.setattr(port_module, "REQUESTS_PER_S", 0.001)
+    async with running() as (port, meters, _):
+        for _ in range(2):
+            assert (await get(port)).status_code == 200
+        async with await connected(port) as stream:
+            await stream.send_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            await until(lambda: events(meters, "accepted") == 3)
+            assert port._pace.wait_s(trio.current_time()) > 1000
+            await trio.testing.wait_all_tasks_blocked()
+            assert port._open == 1, "it waits for its turn"
+
+
+async def test_metrics_are_rendered_one_at_a_time_and_only_so_often(autojump_clock: object) -> None:
+    assert autojump_clock
+    rendered = 0
+    now = 0
+
+    async def render() -> bytes:
+        nonlocal rendered, now
+        now += 1
+        assert now == 1, "two at a time"
+        await trio.sleep(0.004)
+        now -= 1
+        rendered += 1
+        return b"%d" % rendered
+
+    exposition = Exposition(render)
+    for asked in range(1, RENDERED_AT_ONCE + 1):
+        assert await exposition.read() == b"%d" % asked, "who asks now and then sees what is"
+    async with trio.open_nursery() as nursery:
+        for _ in range(1000):
+            nursery.start_soon(exposition.read)
+    assert rendered <= RENDERED_AT_ONCE + 1
+    await trio.sleep(10)
+    before = rendered
+    assert await exposition.read() == b"%d" % (before + 1)
+
+
+async def test_only_what_is_asked_for_by_its_own_name_is_there() -> None:
+    async with asking() as client:
+        for path in ("/openapi.json", "/docs", "/redoc", "/metrics/", "/v1/why/", "/"):
+            answer = await client.get(path, headers={**OPEN, "host": "elsewhere"})
+            assert answer.status_code == 404
+            assert "elsewhere" not in str(answer.headers)
 
 
 async def test_a_head_that_is_not_whole_in_time_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("processor.services.http.port.IDLE_S", 0.05)
+    monkeypatch.setattr("processor.services.http.anteroom.HEAD_S", 0.05)
     async with running() as (port, _, _), await connected(port) as stream:
         await stream.send_all(b"GET / HTTP/1.1\r\nHost:")
         with trio.fail_after(10):
             assert await stream.receive_some() == b""
+
+
+async def test_a_head_may_come_byte_by_byte() -> None:
+    async with running() as (port, _, _), await connected(port) as stream:
+        for byte in b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n":
+            await stream.send_all(bytes([byte]))
+            await trio.lowlevel.checkpoint()
+        with trio.fail_after(10):
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
 
 
 async def test_a_connection_ends_when_its_life_is_over_though_nobody_reads(
@@ -286,6 +385,7 @@ GOOD: dict[str, Any] = {
     "stopping": False,
     "journal_failure": "",
     "low_space": False,
+    "hsm_needed": True,
     "hsm_connected": True,
     "ports_open": True,
     "networks": {"visa-like": True},
@@ -299,6 +399,7 @@ GOOD: dict[str, Any] = {
         ({"journal_failure": "no space left"}, "journal", "bad"),
         ({"low_space": True}, "space", "bad"),
         ({"hsm_connected": False}, "hsm", "bad"),
+        ({"hsm_connected": False, "hsm_needed": False}, "", ""),
         ({"ports_open": False}, "ports", "bad"),
         ({"networks": {"visa-like": False}}, "networks", "bad"),
         ({"networks": {"visa-like": False, "mc-like": True}}, "networks", "warn"),

@@ -105,14 +105,23 @@ async def test_a_quiet_journal_is_sealed(bench, monkeypatch):
             await trio.sleep(0.01)
 
 
-async def test_on_a_full_disk_what_was_applied_goes_to_the_reserve(bench):
-    bench.journal.full = True
+async def test_on_a_full_disk_what_was_applied_goes_to_the_reserve_and_that_is_told_once_each_way(bench):
+    told = []
+    bench.writer.space_changed = told.append
     await bench.append(1).wait()
-    assert bench.writer.low_space
+    assert told == []
+
+    bench.journal.full = True
+    for _ in range(2):
+        await bench.append(1).wait()
+        assert bench.writer.low_space
+    assert told == [True]
 
     bench.journal.full = False
-    await bench.append(1).wait()
-    assert not bench.writer.low_space
+    for _ in range(2):
+        await bench.append(1).wait()
+        assert not bench.writer.low_space
+    assert told == [True, False]
 
 
 @pytest.mark.parametrize(

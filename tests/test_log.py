@@ -107,6 +107,17 @@ def test_an_approval_that_somebody_should_look_at_is_always_told(paper):
     assert [(line["level"], line["alert"]) for line in paper.lines()] == [("warning", "suspense")]
 
 
+def test_alerts_are_told_however_many_other_lines_there_are():
+    paper = Paper(approvals_one_in=1, lines_per_s=3)
+    for _ in range(10):
+        paper.declined()
+        paper.approved()
+    paper.log.transaction(REQUEST, msgspec.structs.replace(APPROVED, alerts=("suspense",)), "00", 0.002)
+
+    assert paper.lines()[-1]["alert"] == "suspense"
+    assert "left_out" not in paper.lines()[-1], "what is missing are no alerts"
+
+
 def test_refusals_have_a_budget_and_the_next_line_says_how_many_are_missing(paper):
     for _ in range(10):
         paper.declined()

@@ -98,6 +98,7 @@ def test_rare_counters_begin_at_zero_so_that_a_rate_sees_the_first_one(meters):
     found = samples(meters)
 
     assert of(found, "issuer_timeouts_total", network="visa-like") == 0
+    assert of(found, "issuer_alerts_total", network="visa-like", alert="suspense") == 0
     assert of(found, "issuer_reversals_total", network="visa-like", matched="false") == 0
     assert of(found, "issuer_duplicates_total", network="visa-like", kind="in_flight") == 0
     assert of(found, "issuer_hsm_requests_total", op="pin", result="timeout") == 0

@@ -8,6 +8,8 @@ import msgspec
 import pytest
 
 from processor.book.state import State
+from processor.cli.book import show as book_show
+from processor.cli.why import why
 from processor.core.executor import Core
 from processor.core.identity import Identity
 from processor.core.terms import Terms
@@ -16,10 +18,12 @@ from processor.journal.cipher import Keyring
 from processor.journal.file_journal import FileJournal
 from processor.journal.lookup import Lookup
 from processor.replay.case import MATCHES_MAX, RECORDS_MAX, Cases
+from processor.replay.names import wrong_with
 from processor.replay.statement import finish, show
+from processor.services.http.questions import explain
 from processor.values.cards import Card
 from processor.values.commands import Advise, Authorize, ExpireHolds, IssueCard, Lapse, Reverse
-from processor.values.errors import Damaged
+from processor.values.errors import ConfigError, Damaged
 from processor.values.facts import Facts
 from processor.values.money import Money
 from processor.values.outcome import Outcome
@@ -178,15 +182,15 @@ def test_the_story_has_every_record_that_touched_the_transaction_and_no_other(ho
     later = house.cases().case(7)
     assert later is not None
     assert later.transaction == 7, "the request that freed the hold is about its own transaction"
-    assert "10.00 840 is held until" in case.told[2]
-    assert "reversed in part; 4.00 840 is held" in "\n".join(case.told)
-    assert case.told[-1] == "As it stands, 0.00 840 is held and 0.00 840 is posted."
+    assert case.told[3].startswith("USD 10.00 is held until")
+    assert "A part was reversed.\nUSD 4.00 is held until" in "\n".join(case.told)
+    assert case.told[-1] == "As it stands, nothing is held and nothing is posted."
 
 
 STORIES: list[Any] = [
     pytest.param(
         lambda house: house.buy("000003", amount=Money(100_001, "840")),
-        ["The answer was insufficient funds.", "because 1000.01 840 was asked for and 1000.00 840 was available"],
+        ["The answer was insufficient funds.", "because USD 1,000.01 was asked for and USD 1,000.00 was available"],
         id="too little money",
     ),
     pytest.param(
@@ -194,7 +198,7 @@ STORIES: list[Any] = [
     ),
     pytest.param(
         lambda house: house.buy("000003", amount=Money(1, "978")),
-        ["because the amount is in currency 978 and the account in 840"],
+        ["because the amount is in EUR and the account in USD"],
         id="another currency",
     ),
     pytest.param(
@@ -204,22 +208,22 @@ STORIES: list[Any] = [
     ),
     pytest.param(
         lambda house: house.do(Reverse(request(Reversal, "000003"), NOW_MS)),
-        ["took it back, whole.", "What it is about had not been seen before."],
+        ["told us to take back the whole USD 10.00 on card", "What it is about had not been seen before."],
         id="a reversal of nothing",
     ),
     pytest.param(
         lambda house: house.do(Advise(request(Advice, "000003", card="e" * 32), NOW_MS)),
-        ["approved in our place", "No account can bear it: it is in suspense:840"],
+        ["approved USD 10.00 on card 400000******7899 in our place", "No account can bear it: it is in suspense:840"],
         id="an advice for nobody",
     ),
     pytest.param(
         lambda house: house.buy("000003", single_message=True, mti="0200"),
-        ["10.00 840 was posted from account:c to clearing:840.", "and 10.00 840 is posted."],
+        ["USD 10.00 was taken from account:c, to clearing:840.", "and USD 10.00 is posted."],
         id="a single message",
     ),
     pytest.param(
         lambda house: house.do(Lapse(request(Authorization, "000003"), 0, NOW_MS)),
-        ["our deadline passed", "The answer was late.", "No transaction was opened, and no money moved."],
+        ["our time to answer visa-like was over", "The answer was late.", "No transaction was opened, and no money moved."],
         id="a deadline before any decision",
     ),
     pytest.param(
@@ -323,7 +327,7 @@ def test_a_statement_has_ledger_holds_usage_and_last_transactions(house: House) 
         1166,
         98_834,
     )
-    assert statement.available.text == "988.34 840"
+    assert statement.available.text == "USD 988.34"
     assert [hold.amount.minor for hold in statement.holds] == list(range(101, 112))
     assert statement.holds[0].until == "2026-11-25T11:06:40.000Z"
     assert statement.holds[0].why == "card absent"
@@ -336,7 +340,7 @@ def test_a_statement_has_ledger_holds_usage_and_last_transactions(house: House) 
     )
     assert [line.transaction for line in statement.transactions] == [15, 14, 13, 12, 11, 10, 9, 8, 7, 6]
     assert statement.transactions[0].standing == "declined"
-    assert statement.transactions[1].standing == "1.11 840 held"
+    assert statement.transactions[1].standing == "USD 1.11 held"
 
 
 def test_the_day_after_nothing_is_used(house: House) -> None:
@@ -368,3 +372,141 @@ def test_a_card_that_is_issued_while_cards_are_searched_is_no_trouble(
     house.do(IssueCard(card, Money(0, "840"), NOW_MS))
 
     assert [found.token[0] for found in finish(search).cards] == ["c", "d", "e"]
+
+
+def advise(house: House, stan: str = "000003", **changes: Any) -> Outcome:
+    return house.do(Advise(request(Advice, stan, **changes), house.now_ms))
+
+
+def reverse(house: House, stan: str = "000003", **changes: Any) -> Outcome:
+    return house.do(Reverse(request(Reversal, stan, **changes), house.now_ms))
+
+
+MONEY: list[Any] = [
+    pytest.param(
+        [lambda h: h.buy("000003"), lambda h: advise(h, mti="0220", financial=True), reverse],
+        ["The hold of USD 10.00 is closed.", "What is posted, USD 10.00, stays posted", "held and USD 10.00 is posted."],
+        id="a reversal of what has been posted meanwhile",
+    ),
+    pytest.param(
+        [
+            lambda h: h.buy("000003"),
+            lambda h: advise(h, mti="0220", financial=True),
+            lambda h: reverse(h, original=Original.POSTING),
+        ],
+        ["The posting counts as reversed.", "USD 10.00 was put on account:c", "nothing is held and nothing is posted."],
+        id="a reversal that names the posting",
+    ),
+    pytest.param(
+        [lambda h: reverse(h, original=Original.POSTING), lambda h: advise(h, mti="0220", financial=True)],
+        ["Nothing was posted for it: its reversal had come before."],
+        id="a posting whose reversal came first",
+    ),
+    pytest.param(
+        [lambda h: advise(h, approved=False), lambda h: h.buy("000003")],
+        ["The answer was approved", "But the network had declined it in our place before we answered", "Nothing is held."],
+        id="an approval of what the network had declined",
+    ),
+    pytest.param(
+        [lambda h: advise(h, amount=Money(700, "840")), lambda h: h.buy("000003")],
+        ["the network had decided in our place before, USD 7.00, and that is what counts", "USD 7.00 is held until"],
+        id="an approval of what the network had approved for less",
+    ),
+    pytest.param(
+        [lambda h: advise(h, mti="0220", financial=True), lambda h: h.buy("000003")],
+        ["But it has been posted already.", "nothing is held and USD 10.00 is posted."],
+        id="an approval of what has been posted already",
+    ),
+    pytest.param(
+        [lambda h: h.buy("000003"), lambda h: advise(h, approved=False)],
+        ["It declined.", "The hold of USD 10.00 is closed."],
+        id="a stand-in decision against ours",
+    ),
+    pytest.param(
+        [lambda h: h.buy("000003"), advise, lambda h: reverse(h, of_late_answer=True)],
+        ["Our own answer counts as never given.", "What the network decided in our place, USD 10.00, stays."],
+        id="a late answer of ours beside a decision of the network",
+    ),
+    pytest.param(
+        [lambda h: h.buy("000009", direction=Direction.CREDIT)],
+        ["may be given USD 10.00", "A credit is not held: it comes with its posting."],
+        id="a refund that is not posted yet",
+    ),
+    pytest.param(
+        [
+            lambda h: h.buy("000003"),
+            lambda h: advise(h, "000009", mti="0220", financial=True, amount=Money(110_000, "840")),
+            lambda h: h.buy("000010"),
+        ],
+        ["nothing (the account is USD 110.00 below zero, holds counted) was available"],
+        id="an account below zero",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("happens", "sentences"), MONEY)
+def test_a_story_says_what_became_of_the_money(
+    house: House, happens: list[Callable[[House], Outcome]], sentences: list[str]
+) -> None:
+    outcomes = [each(house) for each in happens]
+    story = told(house, outcomes[-1].sequence)
+
+    for sentence in sentences:
+        assert sentence in story
+
+
+def test_a_hold_that_a_stranger_s_message_found_expired_is_told_without_the_stranger(house: House) -> None:
+    house.buy("000003")
+    house.now_ms += 8 * DAY_MS
+    house.buy("000010", amount=Money(1234, "840"))
+    story = told(house, 3)
+
+    assert (
+        "another message of the account came.\nThe time of its hold was over.\nThe hold of USD 10.00" in story
+    )
+    assert "12.34" not in story
+
+
+def test_only_a_transaction_that_was_listed_can_be_picked(house: House) -> None:
+    for turn in range(2):
+        house.buy(f"00000{turn}", rrn="SAMEFORALLOF")
+    other = house.buy("000009")
+    cases = house.cases()
+
+    assert explain(cases, "SAMEFORALLOF").case is None
+    assert explain(cases, "SAMEFORALLOF", 3).case == cases.case(3)
+    strange = explain(cases, "SAMEFORALLOF", other.sequence)
+    assert strange.case is None
+    assert [match.number for match in strange.matches.matches] == [4, 3]
+
+
+NO_NAMES = ["", "   ", "4000001234567899", "4000 0012-3456.7899", "x4000001234567899x", "a\x1b[31m", "x" * 65]
+
+
+@pytest.mark.parametrize("name", NO_NAMES, ids=ascii)
+@pytest.mark.parametrize("command", [why, book_show], ids=["why", "book show"])
+def test_what_is_no_name_or_could_be_a_card_number_is_refused_unrepeated(
+    tmp_path: Path, command: Callable[..., None], name: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        command(name, state=tmp_path)
+
+    assert len(refused.value.problems) == 1
+    assert "card number" in refused.value.problems[0] or "a name has" in refused.value.problems[0]
+    assert not name.strip() or name.strip() not in refused.value.problems[0]
+
+
+NAMES = [
+    "632510000001",
+    "000001",
+    "7ELH43",
+    "0" * 32,
+    "account:" + "1" * 32,
+    "400000******7899",
+    "clearing:840",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_people_have_are_names(name: str) -> None:
+    assert wrong_with(name) == ""

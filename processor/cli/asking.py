@@ -9,12 +9,14 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from processor.cli.terminal import printable
 from processor.journal.cipher import Keyring
 from processor.journal.holder import holder
 from processor.secrets import Secrets, load_secrets
 from processor.services.door import find_door, load_token
 from processor.values.errors import ConfigError
 
+ALIVE_S = 2.0  # for a processor that runs to say that it does
 ANSWER_S = 30.0
 
 _T = TypeVar("_T")
@@ -36,13 +38,10 @@ def ask_running(state: Path, kind: str, name: str, answer: type[_T], **query: in
         return None
     path = "/".join(quote(part, safe="") for part in ("v1", kind, name) if part)
     try:
-        response = httpx.get(
-            f"http://{door.address}/{path}",
-            params=dict(query),
-            headers={"Authorization": f"Bearer {load_token(state, create=False)}"},
-            timeout=ANSWER_S,
-            trust_env=False,  # a proxy has no business here
-        )
+        headers = {"Authorization": f"Bearer {load_token(state, create=False)}"}
+        with httpx.Client(trust_env=False, headers=headers) as client:  # a proxy has no business here
+            client.get(f"http://{door.address}/livez", timeout=ALIVE_S)
+            response = client.get(f"http://{door.address}/{path}", params=dict(query), timeout=ANSWER_S)
     except httpx.HTTPError as error:
         _beside(f"the processor at {door.address} does not answer ({type(error).__name__})")
         return None
@@ -69,15 +68,15 @@ def keyring_of(state: Path) -> Keyring:
 
 
 def print_lines(*lines: str) -> None:
-    """Print, and end quietly when the reader has seen enough, as `head` has."""
+    """Print, without control characters, and end quietly when the reader has seen enough, as `head` has."""
     try:
-        print("\n".join(lines), flush=True)
+        print("\n".join(map(printable, lines)), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _beside(what: str) -> None:
-    print(f"standin: {what}; reading its journal instead", file=sys.stderr)
+    print(f"standin: {printable(what)}; reading its folder instead", file=sys.stderr)
 
 
 def _detail(response: httpx.Response) -> str:

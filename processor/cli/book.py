@@ -15,6 +15,7 @@ from processor.book.invariants import digest, violations
 from processor.book.state import CLEARING, State
 from processor.cli.asking import ask_running, journal_of, keyring_of, print_lines, secrets_of
 from processor.journal.file_journal import FileJournal
+from processor.replay.names import wrong_with
 from processor.replay.recovery import recover
 from processor.replay.statement import CardLine, Shown, Statement, finish
 from processor.replay.statement import show as statement_of
@@ -91,6 +92,8 @@ def _checked(name: str) -> str:
     """Refuse what could be a card number: command lines are seen by others and kept in histories."""
     if _DIGITS.fullmatch(name):
         raise ConfigError(["a card number does not belong on a command line: use - and type it when asked"])
+    if wrong := wrong_with(name):
+        raise ConfigError([wrong])
     return name
 
 

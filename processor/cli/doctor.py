@@ -1,12 +1,14 @@
 """``standin doctor``: look for what keeps a processor from running well."""
 
 from pathlib import Path
+from typing import Annotated
 
 import cyclopts
 import msgspec
 
 from processor.cli.asking import ask_running, print_lines
 from processor.cli.examination import checks
+from processor.cli.overrides import hsm_table, listen_tables
 from processor.config import Config, load_config
 from processor.services.findings import Finding, worst
 from processor.values.clock import SystemClock
@@ -19,7 +21,14 @@ _SIGN = {"ok": "ok  ", "warn": "WARN", "bad": "BAD "}
 
 
 @app.default
-def doctor(*, config: Path, state: Path | None = None, json: bool = False) -> None:
+def doctor(
+    *,
+    config: Path,
+    listen: Annotated[tuple[str, ...] | None, cyclopts.Parameter(negative="")] = None,
+    hsm: Annotated[tuple[str, ...] | None, cyclopts.Parameter(negative="")] = None,
+    state: Path | None = None,
+    json: bool = False,
+) -> None:
     """Check configuration, ports, state folder, journal, HSM and its keys, core dumps, clock; change nothing.
 
     It may run before a processor starts and beside one that runs, which is then asked as well.
@@ -30,10 +39,12 @@ def doctor(*, config: Path, state: Path | None = None, json: bool = False) -> No
 
     Args:
         config: The configuration file.
+        listen: NETWORK=HOST:PORT, as ``standin serve`` has it.
+        hsm: HOST:PORT of the HSM, as ``standin serve`` has it.
         state: The state folder, in place of the configuration's.
         json: Print one JSON object.
     """
-    findings = _examine(config, state)
+    findings = _examine(config, state, listen, hsm)
     level = worst(findings)
     if json:
         print_lines(msgspec.json.encode({"level": level, "findings": findings}).decode())
@@ -42,9 +53,14 @@ def doctor(*, config: Path, state: Path | None = None, json: bool = False) -> No
     raise SystemExit(_EXIT[level])
 
 
-def _examine(path: Path, state: Path | None) -> list[Finding]:
+def _examine(
+    path: Path,
+    state: Path | None = None,
+    listen: tuple[str, ...] | None = None,
+    hsm: tuple[str, ...] | None = None,
+) -> list[Finding]:
     try:
-        config = load_config(path, state=state)
+        config = load_config(path, state=state, listen=listen_tables(listen), hsm=hsm_table(hsm))
     except ConfigError as error:
         todo = "correct it: the processor does not start so"
         return [Finding("configuration", "bad", problem, todo) for problem in error.problems]

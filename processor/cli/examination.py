@@ -22,9 +22,10 @@ from processor.journal.lookup import Lookup
 from processor.replay.recovery import decode_record
 from processor.secrets import load_secrets
 from processor.services.door import load_token
-from processor.services.findings import Finding, Level
+from processor.services.findings import Finding, Level, worst
 from processor.values.clock import Clock
 from processor.values.errors import ConfigError, Damaged, HsmError
+from rules.policy import load_policy
 
 SEGMENTS_WANTED = 4  # the one in use, the next, the reserve, and one to spare
 FILES_BESIDE_LINKS = 100
@@ -44,7 +45,7 @@ def checks(config: Config, clock: Clock) -> list[Check]:
         lambda: ports(config),
         lambda: state_folder(config),
         lambda: journal(config, clock),
-        lambda: hsm(config),
+        lambda: hsm(config, clock),
         core_dumps,
         lambda: open_files(config),
         lambda: wall_clock(clock),
@@ -105,7 +106,8 @@ def state_folder(config: Config) -> Iterator[Finding]:
     """Its rights, its owner, its space, and what must be private in it."""
     folder = config.state
     if not folder.is_dir():
-        yield Finding("state folder", "ok", f"{folder}: made at the first start")
+        yield from _not_there_yet(folder)
+        yield _space(_nearest(folder), config.journal.segment_mib)
         return
     if stat.S_IMODE(folder.stat().st_mode) & 0o077:
         yield Finding("state folder", "warn", f"{folder}: others may look into it", f"chmod 700 {folder}")
@@ -118,6 +120,26 @@ def state_folder(config: Config) -> Iterator[Finding]:
     if any((folder / "journal").glob("*.seg")):
         yield from _private_files(folder)
     yield _space(folder, config.journal.segment_mib)
+
+
+def _not_there_yet(folder: Path) -> Iterator[Finding]:
+    """Whether it can be made at the first start, and is meant to be."""
+    nearest = _nearest(folder)
+    if folder.exists() or not nearest.is_dir():
+        yield Finding("state folder", "bad", f"{nearest}: not a folder", "name another one")
+    elif not os.access(nearest, os.W_OK | os.X_OK):
+        said = f"{folder}: cannot be made, because {nearest} cannot be written"
+        yield Finding("state folder", "bad", said, "name another one, or start as its owner")
+    elif nearest != folder.absolute().parent:
+        said = f"{folder}: neither it nor {folder.parent} exists"
+        yield Finding("state folder", "warn", said, "if the name is right: both are made at the first start")
+    else:
+        yield Finding("state folder", "ok", f"{folder}: made at the first start")
+
+
+def _nearest(folder: Path) -> Path:
+    """The nearest of a folder and those above it that exists."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
 def _private_files(folder: Path) -> Iterator[Finding]:
@@ -164,10 +186,11 @@ def journal(config: Config, clock: Clock) -> Iterator[Finding]:
             )
 
 
-def hsm(config: Config) -> Iterator[Finding]:
-    """Each HSM and the keys that are under its LMK."""
+def hsm(config: Config, clock: Clock) -> Iterator[Finding]:
+    """Each HSM and the keys that are under its LMK; where no rule needs one, only what is well."""
     try:
         keys = load_keys(config.beside(config.hsm.keys))
+        needed = load_policy(config.beside(config.policy)).needs_hsm
     except ConfigError:
         return  # told among the inputs
     for address in config.hsm.all_addresses:
@@ -175,9 +198,13 @@ def hsm(config: Config) -> Iterator[Finding]:
             yield Finding("hsm", "warn", f"{address}: not checked over TLS", "see the log of standin serve")
             continue
         try:
-            yield from check_hsm(address, keys, config.hsm.header_bytes, config.hsm.lmk)
+            found = list(check_hsm(address, keys, clock, config.hsm.header_bytes, config.hsm.lmk))
         except (HsmError, ValueError) as error:
-            yield Finding("hsm", "bad", str(error), "see the HSM")
+            found = [Finding("hsm", "bad", str(error), "see the HSM")]
+        if needed or worst(found) == "ok":
+            yield from found
+        else:
+            yield Finding("hsm", "ok", f"{address}: not well, and no rule of the policy needs it")
 
 
 def core_dumps() -> Iterator[Finding]:
@@ -199,7 +226,7 @@ def core_dumps() -> Iterator[Finding]:
 def open_files(config: Config) -> Iterator[Finding]:
     """Whether as many links as are allowed can be open at once."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = config.limits.connections_max + config.http.connections_max + FILES_BESIDE_LINKS
+    wanted = config.limits.connections_max + 2 * config.http.connections_max + FILES_BESIDE_LINKS
     if soft < wanted:
         yield Finding("open files", "bad", f"{soft} allowed, {wanted} wanted", f"ulimit -n {wanted}")
     else:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import cyclopts
 
+from processor.cli.terminal import printable
 from processor.values.errors import ConfigError
 
 GROUP = "standin.commands"
@@ -34,7 +35,7 @@ def main() -> None:
         app()
     except ConfigError as error:
         for problem in error.problems:
-            print(f"standin {called}: {problem}", file=sys.stderr)
+            print(f"standin {called}: {printable(problem)}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from processor.app import Failure, Processor
+from processor.cli.overrides import hsm_table, listen_tables
 from processor.config import load_config
 from processor.services.recorder import TraceOrder
 from processor.values.errors import ConfigError, JournalError
@@ -50,8 +51,8 @@ def serve(
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold card data
     settings = load_config(
         config,
-        listen=tuple(map(_listen, listen)) if listen else None,
-        hsm={"address": hsm[0], "addresses": hsm[1:]} if hsm else None,
+        listen=listen_tables(listen),
+        hsm=hsm_table(hsm),
         deck=deck,
         state=state,
     )
@@ -70,13 +71,6 @@ def serve(
         print(f"standin serve: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     _announce("stopped " + msgspec.json.encode(processor.last_word()).decode())
-
-
-def _listen(text: str) -> dict[str, str]:
-    network, equals, address = text.partition("=")
-    if not equals:
-        raise ConfigError([f"--listen {text}: must be NETWORK=HOST:PORT"])
-    return {"network": network, "address": address}
 
 
 def _trace_order(trace: Path | None, trace_raw: Path | None, test_bins: tuple[str, ...]) -> TraceOrder | None:

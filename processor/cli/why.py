@@ -11,8 +11,9 @@ from processor.app import SHARD
 from processor.cli.asking import ask_running, journal_of, keyring_of, print_lines
 from processor.journal.lookup import Lookup
 from processor.replay.case import Case, Cases, Match
+from processor.replay.names import wrong_with
 from processor.services.http.questions import Why, explain
-from processor.values.errors import JournalError
+from processor.values.errors import ConfigError, JournalError
 
 app = cyclopts.App(name="why")
 
@@ -28,9 +29,10 @@ def why(
     """Tell why a transaction was answered as it was: messages, facts, rules, effects, answer.
 
     Asks the processor that runs in the state folder, or reads the journal when none does. Where several
-    transactions bear the name they are listed, newest first, and ``--pick`` chooses one.
+    transactions bear the name they are listed, and ``--pick`` chooses one of these. A card number is no name
+    here: ``standin book show -`` takes one, and lists its transactions.
     Exit code 0 when there is something to tell, 1 when nothing bears the name or the journal is damaged, 2
-    when there is no journal.
+    when there is no journal, no such name can be, or the pick is not one of those that bear it.
 
     Example: standin why 632510000001 --state var/state
 
@@ -40,11 +42,15 @@ def why(
         pick: The number of one of those that were listed.
         json: Print one JSON object.
     """
+    if wrong := wrong_with(name):
+        raise ConfigError([wrong])
     try:
         found = ask_running(state, "why", name, Why, pick=pick) or _read(state, name, pick)
     except (JournalError, OSError) as error:
         print(f"standin why: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    if pick and found.case is None and found.matches.matches:
+        raise ConfigError([f"--pick {pick}: is none of those that bear the name: {_numbers(found)}"])
     if json:
         print_lines(msgspec.json.encode(found).decode())
     else:
@@ -56,27 +62,37 @@ def _read(state: Path, name: str, pick: int) -> Why:
     return explain(Cases(Lookup(journal_of(state), keyring_of(state), SHARD)), name, pick)
 
 
+def _numbers(found: Why) -> str:
+    older = ", and older ones by their record number alone" if found.matches.more else ""
+    return ", ".join(str(match.number) for match in found.matches.matches) + older
+
+
 def _lines(found: Why) -> list[str]:
     if found.case is not None:
-        return _story(found.case)
+        return [*_story(found.case), "", found.without_record]
     matches = found.matches.matches
     if not matches:
-        return [
-            f"nothing bears the name {found.name}: neither RRN, authorization code, STAN nor record number"
-        ]
-    more = ", and there are older ones" if found.matches.more else ""
+        what = "neither RRN, authorization code, STAN nor record number"
+        return [f"nothing bears the name {found.name}: {what}", "", found.without_record]
+    more = "; there are older ones, by their record number alone" if found.matches.more else ""
     return [
-        f"{len(matches)} bear the name {found.name}, newest first{more}; choose one with --pick NUMBER",
+        f"{len(matches)} bear the name {found.name}, the latest message first{more}",
+        "choose one with --pick NUMBER",
         "",
-        *_table(("number", "time", "message", "card", "amount", "RRN", "code", "answer", "by"), matches),
+        *_table(matches),
+        "",
+        found.without_record,
     ]
 
 
-def _table(heads: tuple[str, ...], matches: tuple[Match, ...]) -> list[str]:
-    rows = [heads] + [
+_HEADS = ("latest message", "number", "message", "card", "amount", "RRN", "code", "answer", "by")
+
+
+def _table(matches: tuple[Match, ...]) -> list[str]:
+    rows = [_HEADS] + [
         (
-            str(match.number),
             match.time,
+            str(match.number),
             f"{match.mti} {match.network}".strip(),
             match.card,
             match.amount,

@@ -9,6 +9,7 @@ from processor.networks.profile import Profile
 from processor.services.journal_writer import JournalFigures
 from processor.services.log import Log
 from processor.services.meters import Meters
+from processor.services.recorder import Recorder
 
 
 def watch_book(meters: Meters, state: State, desk: Desk) -> None:
@@ -60,6 +61,15 @@ def watch_journal(meters: Meters, figures: JournalFigures) -> None:
     )
     meters.gauge(
         "issuer_journal_low_space", "1 while only the reserve is left.", lambda: float(figures.low_space)
+    )
+
+
+def watch_trace(meters: Meters, recorder: Recorder | None) -> None:
+    """Whether what happens is recorded."""
+    meters.reading(
+        "issuer_traces_lost",
+        "Traces that ended before the processor: nothing is recorded any more.",
+        lambda: float(recorder is not None and recorder.lost),
     )
 
 

@@ -54,6 +54,8 @@ class JournalWriter:
         self.witness: Callable[[int], None] | None = (
             None  # is told of records on disk before who waits for them
         )
+        self.space_changed: Callable[[bool], None] | None = None  # is told of going into the reserve, and out
+        self._told_low_space = False
         self._prepare_next = prepare_next
         self._journal = journal
         self._lease = lease
@@ -118,6 +120,7 @@ class JournalWriter:
                 return
             else:
                 self.figures.low_space = False  # the reserve is whole again, or was never touched
+                self._tell_space()
             if not more:
                 await trio.sleep(PREPARE_S)
 
@@ -167,11 +170,20 @@ class JournalWriter:
     def _made_durable(self, sequence: int) -> None:
         """On the loop: everything up to ``sequence`` is on disk."""
         self._durable = sequence
+        self._tell_space()
         if self.witness is not None:
             self.witness(sequence)
         waiting = self._waiting
         while waiting and waiting[0][0] <= sequence:
             waiting.popleft()[1]()
+
+    def _tell_space(self) -> None:
+        """On the loop: say once when the reserve is used, and once when it is not any more."""
+        low = self.figures.low_space
+        if low is not self._told_low_space:
+            self._told_low_space = low
+            if self.space_changed is not None:
+                self.space_changed(low)
 
 
 def _cut(first_seq: int, encoded: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:

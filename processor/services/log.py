@@ -3,9 +3,9 @@
 The loop hands over values; a thread of the log's own makes lines of them. A reader of stderr who stalls or
 leaves costs lines, never an answer, and every line that is left out is counted.
 
-A transaction gets one line at most: a refusal always, an approval now and then, both within a budget per
-second. Any other warning or error that repeats faster than once a second is left out, so that a broken peer
-or HSM cannot drown the others.
+A transaction gets one line at most: a refusal and an alert always, an approval now and then, each kind within
+a budget per second of its own. Any other warning or error that repeats faster than once a second is left out,
+so that a broken peer or HSM cannot drown the others.
 """
 
 import contextlib
@@ -172,6 +172,7 @@ class Log:
         self._printer = Printer(form, out)
         self._approvals_one_in = self._until_sample = approvals_one_in
         self._refusals, self._approvals = Budget(lines_per_s), Budget(lines_per_s)
+        self._alerts = Budget(lines_per_s)
         self._last_s: dict[tuple[str, str], float] = {}
         self._left_out: dict[tuple[str, str], int] = {}
         self.left_out = Counters("issuer_log_lines_left_out", "Log lines that were not written.", ("why",))
@@ -205,7 +206,7 @@ class Log:
             if self._until_sample:
                 return
             self._until_sample = self._approvals_one_in
-        budget = self._approvals if approved else self._refusals
+        budget = self._alerts if outcome.alerts else self._approvals if approved else self._refusals
         if not budget.take(self._clock.monotonic_s()):
             self.left_out.count("budget")
             return

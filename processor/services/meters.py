@@ -27,6 +27,7 @@ from processor.values.reasons import APPROVALS, Reason
 from processor.values.requests import Advice, Authorization, Reversal
 
 STAGES = ("decode", "turn", "hsm", "execute", "journal", "encode")
+ALERTS = ("suspense", "approval_rejected")
 HSM_RESULTS = ("answered", "error", "timeout", "late", "unmatched", "unavailable", "unaskable", "line_lost")
 
 Labels = tuple[str, ...]
@@ -77,11 +78,17 @@ class Meters(Collector):
     def _money_counters(self) -> None:
         network = "network"
         self._requests = self.counters(
-            "issuer_auth_requests", "Messages that were understood, by type.", network, "mti", "stip"
+            "issuer_auth_requests",
+            "Messages that were understood, by type; the others, which are answered too, are in "
+            "issuer_messages_refused_total.",
+            network,
+            "mti",
+            "stip",
         )
         self._responses = self.counters(
             "issuer_auth_responses",
-            "Answers given to a link, by the type of what they answer; stip: of a stand-in advice.",
+            "Answers given to a link, also to what could not be read, by the type of what they answer; "
+            "stip: of a stand-in advice.",
             *(network, "mti", "response_code", "reason", "stip"),
         )
         self._amounts = self.counters(
@@ -127,6 +134,11 @@ class Meters(Collector):
         self._refused = self.counters(
             "issuer_messages_refused", "Messages that were not served.", network, "reason"
         )
+        self._rejections = self.counters(
+            "issuer_rejections",
+            "Header-level rejects: sent to a peer, received for a frame of ours, or stray (not ours).",
+            *(network, "what", "code"),
+        )
         self._links_ended = self.counters("issuer_links_ended", "Card links that ended.", network, "reason")
         self._alerts = self.counters("issuer_alerts", "What somebody should look at.", network, "alert")
         self._hsm = self.counters(
@@ -139,7 +151,7 @@ class Meters(Collector):
     def _times(self) -> None:
         self._latencies = self.histograms(
             "issuer_auth_latency_seconds",
-            "From a message read whole to its answer written, repeats with their originals.",
+            "From a message read whole to its answer written; a repeat (0101) counts under 0100.",
             *("network", "mti"),
             bounds=LATENCY_S,
         )
@@ -179,6 +191,8 @@ class Meters(Collector):
             self._stip_advices.count(network, decision, by=0)
         for counters in (self._timeouts, self._late):
             counters.count(network, by=0)
+        for alert in ALERTS:
+            self._alerts.count(network, alert, by=0)
 
     def asked(self, network: str, mti: str) -> None:
         """A message of type ``mti`` was understood."""
@@ -238,6 +252,10 @@ class Meters(Collector):
         self._refused.count(network, reason)
         if reason == Reason.FORMAT_ERROR.value:
             self._format_errors.count(network, str(element))
+
+    def rejection(self, network: str, what: str, code: str) -> None:
+        """A frame was rejected by its header: ``sent``, ``received`` or ``stray``, whose code is empty."""
+        self._rejections.count(network, what, code)
 
     def alert(self, network: str, alert: str) -> None:
         """Something happened that somebody should look at, such as money in suspense."""

@@ -115,7 +115,7 @@ def test_every_record_is_told_with_what_was_asked_seen_answered_and_done(launch:
         "6 sign",
     ]
     stan = shop.bought.elements[11]
-    assert f"0100 on visa-like, card {masked(shop.card)}, debit 10.00 840" in told[2]
+    assert f"0100 on visa-like, card {masked(shop.card)}, debit USD 10.00" in told[2]
     assert f"STAN {stan}, RRN {shop.bought.elements[37]}, sent 1121101530, acquirer 400001" in told[2]
     assert "facts   CVV passed, PIN passed, card version 1" in told[2]
     assert f"answer approved stored, DE 38 {shop.code}" in told[2]

@@ -68,7 +68,8 @@ def test_the_story_is_the_same_from_the_processor_and_from_its_folder(shop: Any,
     assert read == asked
     assert "The answer was approved, authorization code " + shop.code in asked.out
     assert "The CVV is right.\nThe PIN is right." in asked.out
-    assert "The transaction was reversed; nothing is held." in asked.out
+    assert "The authorization counts as reversed.\nThe hold of USD 10.00 is closed." in asked.out
+    assert "Not every answer has a record." in asked.out
     assert run("why", shop.code, "--state", shop.state).out == asked.out
     assert shop.card.card.pan not in asked.out
 
@@ -77,7 +78,7 @@ def test_a_refusal_is_explained_with_what_the_rule_saw(shop: Any) -> None:
     found = run("why", shop.refused.elements[37], "--state", shop.state)
 
     assert "The answer was insufficient funds." in found.out
-    assert "That is because 10.00 840 was asked for and 9.99 840 was available." in found.out
+    assert "That is because USD 10.00 was asked for and USD 9.99 was available." in found.out
 
 
 def test_what_bears_a_name_is_listed_and_picked(shop: Any) -> None:
@@ -87,10 +88,14 @@ def test_what_bears_a_name_is_listed_and_picked(shop: Any) -> None:
     number = told["matches"]["matches"][0]["number"]
 
     assert told["case"]["transaction"] == number
-    picked = run("why", "anything", "--pick", str(number), "--state", shop.state, "--json")
+    picked = run("why", shop.code, "--pick", str(number), "--state", shop.state, "--json")
     assert msgspec.json.decode(picked.out)["case"] == told["case"]
+    strange = run("why", shop.code, "--pick", str(number + 1), "--state", shop.state)
+    assert (strange.code, strange.out) == (2, "")
+    assert f"--pick {number + 1}: is none of those that bear the name: {number}" in strange.said
     nothing = run("why", "NOSUCH", "--state", shop.state)
     assert (nothing.code, nothing.out.split()[0]) == (1, "nothing")
+    assert "94" in nothing.out, "what cannot be found here is said"
 
 
 def test_a_statement_is_the_same_from_the_processor_and_from_its_folder(shop: Any, tmp_path: Path) -> None:
@@ -102,8 +107,8 @@ def test_a_statement_is_the_same_from_the_processor_and_from_its_folder(shop: An
 
     assert (asked.code, asked.said) == (0, "")
     assert asked.out == typed.out == read.out
-    assert ["available", "9997.50", "840"] in [line.split() for line in asked.out.splitlines()]
-    assert "2.50 840 held" in asked.out
+    assert ["available", "USD", "9,997.50"] in [line.split() for line in asked.out.splitlines()]
+    assert "USD 2.50 held" in asked.out
     assert shop.card.card.pan not in asked.out
 
 
@@ -136,7 +141,7 @@ def test_a_processor_without_an_http_port_is_read_beside_and_that_is_said(
 
     found = run("book", "show", masked(card), "--state", str(state))
     assert found.code == 0
-    assert "has no HTTP port; reading its journal instead" in found.said
+    assert "has no HTTP port; reading its folder instead" in found.said
 
 
 @pytest.mark.parametrize("command", [("why", "1"), ("book", "show", "x")], ids=" ".join)

@@ -5,7 +5,6 @@ refusal repeats what was asked for.
 """
 
 import hmac
-import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
@@ -15,16 +14,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from processor.replay.names import wrong_with
 from processor.services.findings import Finding, worst
+from processor.services.http.exposition import Exposition
 from processor.services.http.questions import Busy, Questions, TakesTooLong
 from processor.values.errors import Damaged
 
 DEAD_S = 5.0  # a loop that has not turned for this long is not alive
-NAME_MAX = 64
-
-_NAME = re.compile(r"[0-9A-Za-z*:._ -]{1,64}")
-# 13 to 19 digits on their own, grouped or not: an RRN has 12, and a token has letters or more.
-_CLEAR_PAN = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ -]?[0-9]){12,18}(?![0-9A-Za-z])")
 
 
 class Views(msgspec.Struct, frozen=True):
@@ -39,7 +35,7 @@ class Views(msgspec.Struct, frozen=True):
 
 def make_app(views: Views, token: str) -> FastAPI:
     """The application; ``token`` opens what is under ``/v1``."""
-    app = FastAPI(title="Standin", docs_url=None, redoc_url=None)
+    app = FastAPI(title="Standin", openapi_url=None, redirect_slashes=False)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(TakesTooLong, _later)
     app.add_exception_handler(Busy, _later)
@@ -66,10 +62,12 @@ class _Guard:
 
 
 def _add_health(app: FastAPI, views: Views) -> None:
+    exposition = Exposition(views.metrics)
+
     @app.get("/metrics")
     async def metrics() -> Response:
         """Every meter, in Prometheus's text format."""
-        return Response(await views.metrics(), media_type=CONTENT_TYPE_LATEST)
+        return Response(await exposition.read(), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/livez")
     async def livez() -> Response:
@@ -109,10 +107,8 @@ def _add_questions(app: FastAPI, views: Views, guard: Any) -> None:  # noqa: ANN
 
 
 def _checked(name: str) -> str:
-    if _NAME.fullmatch(name) is None:
-        raise HTTPException(400, f"a name has 1 to {NAME_MAX} letters, digits, or one of * : . _ -")
-    if _CLEAR_PAN.search(name) is not None:
-        raise HTTPException(400, "that could be a card number in clear: use its token, or its masked form")
+    if wrong := wrong_with(name):
+        raise HTTPException(400, wrong)
     return name
 
 

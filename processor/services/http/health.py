@@ -8,11 +8,15 @@ from processor.services.findings import Finding
 
 
 class Vitals(msgspec.Struct, frozen=True):
-    """What decides whether the processor is ready. ``networks`` are signed on, off, or do not need to be."""
+    """What decides whether the processor is ready. ``networks`` are signed on, off, or do not need to be.
+
+    ``hsm_needed`` tells whether a rule of the policy looks at what only an HSM can verify.
+    """
 
     stopping: bool
     journal_failure: str
     low_space: bool
+    hsm_needed: bool
     hsm_connected: bool
     ports_open: bool
     networks: dict[str, bool]
@@ -37,9 +41,9 @@ def readiness(vitals: Vitals) -> list[Finding]:
             "make room on the journal's disk",
         ),
         _when(
-            vitals.hsm_connected,
+            vitals.hsm_connected or not vitals.hsm_needed,
             "hsm",
-            "connected",
+            "connected" if vitals.hsm_connected else "not connected, and no rule of the policy needs it",
             "there is no line to the HSM",
             "start the HSM, or see hsm.address in the configuration",
         ),

@@ -1,10 +1,13 @@
 """The HTTP port itself: FastAPI on anycorn, where it can neither harm nor starve a card link.
 
-Connections are counted and bounded in number, idle time, requests and life, so that a thousand idle clients
-cost no more than the few that are let in. Whatever goes wrong in one of them ends that one. Should the port
+A connection is accepted at a moderate pace, has a place in the anteroom until it has asked, and then one of
+the few in which requests are answered, at a pace of their own. It carries one request: whoever goes on asking
+comes again, and waits like everybody else. So neither a thousand idle clients nor some that ask all the time
+cost more than the few that are served. Whatever goes wrong in one connection ends that one. Should the port
 itself fail, it is opened again after a pause that grows; nothing of it ever reaches the card links.
 """
 
+import itertools
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,6 +15,7 @@ from contextlib import suppress
 import anyio.abc
 import trio
 from anycorn import Config
+from anycorn.events import RawData
 from anycorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError
 from anycorn.tcp_server import TCPServer
 from anycorn.typing import AppWrapper, ConnectionState
@@ -19,18 +23,26 @@ from anycorn.utils import wrap_app
 from anycorn.worker_context import WorkerContext
 from starlette.types import ASGIApp
 
+from processor.services.http.anteroom import HEAD_BYTES_MAX, HEAD_S, Anteroom
 from processor.services.http.bounds import Bounds
+from processor.services.http.pace import Pace
 from processor.services.log import Log
 from processor.services.meters import Meters
 
-HEAD_BYTES_MAX = 16_384
-IDLE_S = 5.0  # for a request's head to be whole, also the first one
-REQUESTS_MAX = 5  # on one connection; so a client that goes on asking is told to come again
-LIFE_S = 60.0  # and this cannot cut it short: so many requests and the idle times between them take less
-ACCEPT_S = 0.005  # between two connections: 200 a second are plenty for people and Prometheus
+LIFE_S = 60.0  # of a connection, from its request on: no answer takes longer
+ACCEPT_S = 0.005  # between so many connections: those of a thousand peers are looked at within two seconds
+ACCEPTED_AT_ONCE = 4
+REQUESTS_PER_S = 40.0  # plenty for people and Prometheus
+REQUESTS_AT_ONCE = 20
 NO_ROOM_S = 0.1
 BACKLOG = 1024
 PAUSE_S_MAX = 30.0
+
+_WHY_NOT = b'{"detail":"too many ask already; ask again in a moment"}'
+_NO_PLACE = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
+    b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(_WHY_NOT), _WHY_NOT)
+)
 
 
 class HttpPort:
@@ -50,6 +62,8 @@ class HttpPort:
         self._config = _server_config()
         self._context = WorkerContext(None)
         self._open = 0
+        self._anteroom = Anteroom(connections_max, self._no_place)
+        self._pace = Pace(REQUESTS_PER_S, REQUESTS_AT_ONCE)
         self._listeners: list[trio.SocketListener] = []
 
     @property
@@ -84,7 +98,7 @@ class HttpPort:
     async def _accept(self, listener: trio.SocketListener, connections: trio.Nursery) -> None:
         """Accept one after the other at a moderate pace; the rest waits in the kernel and costs nothing."""
         async with listener:
-            while True:
+            for number in itertools.count(1):
                 try:
                     stream = await listener.accept()
                 except OSError as error:  # no descriptor or no memory left, for the moment
@@ -93,26 +107,47 @@ class HttpPort:
                     await trio.sleep(NO_ROOM_S)
                 else:
                     connections.start_soon(self._converse, stream)
-                    await trio.sleep(ACCEPT_S)
+                    if number % ACCEPTED_AT_ONCE == 0:
+                        await trio.sleep(ACCEPT_S)
 
     async def _converse(self, stream: trio.SocketStream) -> None:
-        """One connection, if there is room for one more."""
-        if self._open >= self._connections_max:
-            self._events.count("refused")
-            self._log.warning("http connection refused", reason="too_many_connections")
-            await trio.aclose_forcefully(stream)
-            return
-        self._open += 1
-        self._events.count("accepted")
+        """One connection, and nothing that goes wrong in it gets out."""
         try:
-            await self._hand_over(stream)
+            async with stream:
+                await self._receive(stream)
         except* Exception as errors:  # noqa: BLE001 - a fault in one connection ends that one
             self._events.count("broken")
             self._log.warning("http connection broken", reason=_kind(errors))
+
+    async def _receive(self, stream: trio.SocketStream) -> None:
+        """Serve it if it asks, and there is room for one more."""
+        head = await self._anteroom.head_of(stream)
+        if not head:
+            return
+        if self._open >= self._connections_max:
+            self._no_place()
+            with trio.move_on_after(NO_ROOM_S):
+                await stream.send_all(_NO_PLACE)
+            return
+        await self._serve_in_turn(stream, head)
+
+    def _no_place(self) -> None:
+        self._events.count("refused")
+        self._log.warning("http connection refused", reason="too_many_connections")
+
+    async def _serve_in_turn(self, stream: trio.SocketStream, head: bytes) -> None:
+        self._open += 1
+        self._events.count("accepted")
+        try:
+            now_s = trio.current_time()
+            wait_s = self._pace.wait_s(now_s)
+            self._pace.take(now_s)
+            await trio.sleep(wait_s)
+            await self._hand_over(stream, head)
         finally:
             self._open -= 1
 
-    async def _hand_over(self, stream: trio.SocketStream) -> None:
+    async def _hand_over(self, stream: trio.SocketStream, head: bytes) -> None:
         """Let anycorn serve the connection, and close it under its hands when its time is over."""
         raw = socket.socket(fileno=stream.socket.detach())
         try:
@@ -126,7 +161,7 @@ class HttpPort:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_close_in_time, connection)
             over = nursery.cancel_scope.cancel
-            await _Connection(over, self._app, self._config, self._context, connection).run()
+            await _Connection(over, head, self._app, self._config, self._context, connection).run()
             over()
 
 
@@ -140,6 +175,7 @@ class _Connection(TCPServer):
     def __init__(
         self,
         over: Callable[[], None],
+        head: bytes,
         app: AppWrapper,
         config: Config,
         context: WorkerContext,
@@ -147,10 +183,12 @@ class _Connection(TCPServer):
     ) -> None:
         super().__init__(app, config, context, ConnectionState({}), connection)
         self._over = over
+        self._head = head
 
     async def _read_data(self) -> None:
         self.protocol = self.protocol.protocol  # type: ignore[assignment]  # without what would change to HTTP/2
         with suppress(H2CProtocolRequiredError, H2ProtocolAssumedError):
+            await self.protocol.handle(RawData(self._head))
             await super()._read_data()
         self._over()
 
@@ -172,8 +210,8 @@ def _server_config() -> Config:
     config.accesslog = config.errorlog = None
     config.include_server_header = False
     config.h11_max_incomplete_size = HEAD_BYTES_MAX
-    config.keep_alive_timeout = IDLE_S
-    config.keep_alive_max_requests = REQUESTS_MAX
+    config.keep_alive_timeout = HEAD_S
+    config.keep_alive_max_requests = 1
     config.max_app_queue_size = 2
     config.websocket_max_message_size = 1
     return config

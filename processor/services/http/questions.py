@@ -37,12 +37,20 @@ class Busy(WorldError):  # noqa: N818
     """Too many questions wait already."""
 
 
+WITHOUT_RECORD = (
+    "Not every answer has a record. A repeat got the same answer once more; what was answered 94 (the same"
+    " key, other content), what could not be read (30) and what was shed (overloaded) changed nothing. None"
+    " of these is found here; the log has a line for each but the repeats, unless there were too many."
+)
+
+
 class Why(msgspec.Struct, frozen=True):
     """What bears a name, and the story of the one that was picked or is the only one."""
 
     name: str
     matches: Matches
     case: Case | None
+    without_record: str = WITHOUT_RECORD
 
 
 class Questions:
@@ -112,9 +120,12 @@ class _Pacer:
 
 
 def explain(cases: Cases, name: str, pick: int = 0) -> Why:
-    """Find what bears a name, and tell the only one, or the one that is picked. Errors: Damaged, OSError."""
-    if pick:
-        return Why(name, Matches((), more=False), cases.case(pick))
+    """Find what bears a name, and tell the only one, or the one that is picked of those that were found.
+
+    Errors: Damaged, OSError.
+    """
     matches = cases.named(name)
-    alone = len(matches.matches) == 1 and not matches.more
-    return Why(name, matches, cases.case(matches.matches[0].number) if alone else None)
+    numbers = [match.number for match in matches.matches]
+    if not pick and len(numbers) == 1 and not matches.more:
+        pick = numbers[0]
+    return Why(name, matches, cases.case(pick) if pick in numbers else None)
