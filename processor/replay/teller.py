@@ -22,7 +22,7 @@ from processor.replay.notes import (
     SyncNote,
     TouchedNote,
 )
-from processor.replay.scrub import Names
+from processor.replay.pseudonyms import Names
 from processor.replay.touched import Figures, Touched
 from processor.replay.trace import (
     AccountStart,

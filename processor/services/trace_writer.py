@@ -23,7 +23,8 @@ import msgspec
 
 from processor.networks.profile import Profile
 from processor.replay.notes import BeginNote, EndNote, Note
-from processor.replay.scrub import Names, Scrubber
+from processor.replay.pseudonyms import Names
+from processor.replay.scrub import Scrubber
 from processor.replay.teller import Teller
 from processor.replay.trace import MARK_EVERY, End, Lost, Mark
 from processor.values.sensitive import Tokens

@@ -181,13 +181,14 @@ def test_the_doctor_ends_with_2_for_a_configuration_that_does_not_exist(tmp_path
 
 
 def _commands() -> list[tuple[str, ...]]:
-    """Every command, and every command of those that are groups."""
-    found: list[tuple[str, ...]] = []
-    for point in sorted(entry_points(group="standin.commands")):
-        app: cyclopts.App = point.load()
+    """Every command, those inside groups of groups as well."""
+
+    def inside(app: cyclopts.App, path: tuple[str, ...]) -> list[tuple[str, ...]]:
         verbs = [name for name in app if not name.startswith("-")]
-        found += [(point.name, verb) for verb in verbs] or [(point.name,)]
-    return found
+        return [found for verb in verbs for found in inside(app[verb], (*path, verb))] or [path]
+
+    points = sorted(entry_points(group="standin.commands"))
+    return [found for point in points for found in inside(point.load(), (point.name,))]
 
 
 @pytest.mark.parametrize("command", [*_commands(), ("completion",)], ids=" ".join)

@@ -18,7 +18,8 @@ from processor.networks.adapters import DIALECTS
 from processor.networks.profile import SHIPPED, load_profile
 from processor.networks.recognise import Recogniser
 from processor.replay.doors import FrozenTokens
-from processor.replay.scrub import BIN, Names, Scrubber
+from processor.replay.pseudonyms import Names
+from processor.replay.scrub import BIN, Scrubber
 from processor.values.errors import DecodeError
 from processor.values.requests import AUTH_CODE, Advice, Authorization
 from processor.values.sensitive import Pan, Tokens
