@@ -90,7 +90,7 @@ class LinkMeters:
             "issuer_link_unsent_bytes", "Answers that the peer has not taken.", labels=labels
         )
         echo = GaugeMetricFamily("issuer_link_echo_rtt_seconds", "Our last echo test.", labels=labels)
-        for link in list(self._links.values()):
+        for link in self._links.copy().values():
             label = (link.network, str(link.slot))
             state.add_metric(label, STATES[link.state])
             last.add_metric(label, link.last_message_s)

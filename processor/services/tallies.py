@@ -40,9 +40,9 @@ class Counters:
             self._first(labels, by)
 
     def family(self) -> Metric:
-        """The counts as they are now."""
+        """The counts as they are now; ``copy`` takes them in one step, also from another thread."""
         family = CounterMetricFamily(self._name, self._text, labels=self._labels)
-        for labels, value in list(self.children.items()):
+        for labels, value in self.children.copy().items():
             family.add_metric(labels, value)
         return family
 
@@ -107,7 +107,7 @@ class Histograms:
     def family(self) -> Metric:
         """The histograms as they are now."""
         family = HistogramMetricFamily(self._name, self._text, labels=self._labels)
-        for labels, histogram in list(self.children.items()):
+        for labels, histogram in self.children.copy().items():
             up_to = accumulate(list(histogram.counts))
             family.add_metric(labels, list(zip(self._edges, up_to, strict=True)), histogram.total)
         return family

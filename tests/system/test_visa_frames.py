@@ -96,7 +96,7 @@ def test_a_real_response_is_not_answered(frames: dict[str, bytes], processor: An
 
     assert _body(reply)["t"].hex() == "0430"
     assert _body(reply)["37"] == _body(frames["visa_aft_sms_rev"])["37"]
-    assert "message refused" in processor.log.wait_for("0430")
+    assert "response unmatched" in processor.log.wait_for("0430")
 
 
 def test_nothing_of_a_card_is_in_the_log(frames: dict[str, bytes], processor: Any, connect: Any) -> None:
